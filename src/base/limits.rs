@@ -1,0 +1,81 @@
+//! Every ceiling of the node, with its reason, and the asserts that tie them together.
+//!
+//! Defaults that an operator may change are in `node::configuration`; these are the bounds of the formats and the code.
+
+/// Bytes covered by one checksum of a payload: a range read verifies whole blocks, so smaller reads less and larger costs less.
+pub const BLOCK_BYTES: usize = 64 << 10;
+
+/// The largest object, and the largest piece of a file that names will store: bounds what one upload holds in memory.
+pub const CHUNK_BYTES_MAX: usize = 8 << 20;
+
+/// Blocks of the largest object.
+pub const BLOCKS_MAX: usize = CHUNK_BYTES_MAX / BLOCK_BYTES;
+
+/// Attributes of an object (content type and the like): they ride in the head of the needle, which is read whole.
+pub const ATTRIBUTE_BYTES_MAX: usize = 4 << 10;
+
+/// What a large reply reads at once, and so half of what it may hold: four blocks.
+pub const PIECE_BYTES: usize = 256 << 10;
+
+/// A body up to this is copied out of the read buffer; a larger one gets a buffer of its own that the socket fills.
+pub const BODY_COPIED_BYTES_MAX: usize = 16 << 10;
+
+/// One read of a socket for heads: bounds what a large body leaves in the read buffer to be moved.
+pub const READ_BUFFER_BYTES: usize = BODY_COPIED_BYTES_MAX;
+
+/// A body of an upload: the payload with its fixed fields and attributes.
+pub const BODY_BYTES_MAX: usize = CHUNK_BYTES_MAX + ATTRIBUTE_BYTES_MAX + 4096;
+
+/// Requests of one connection that may be unanswered; the next frame then stays in the socket.
+pub const REQUESTS_IN_FLIGHT_MAX: usize = 1024;
+
+/// Misses of the page cache outstanding on a disk up to which a processor still tries the inline read: the 108th
+/// non-blocking read of a slow disk was seen to sleep for seconds in the device's queue.
+pub const INLINE_MISSES_MAX: usize = 32;
+
+/// A job of a disk older than this says that the disk is slow now: inline reads then ask `cachestat` first.
+pub const INLINE_JOB_AGE_MAX_NS: u64 = 20_000_000;
+
+/// Needles in one group of the append lane: bounds the work between two syncs.
+pub const GROUP_NEEDLES_MAX: usize = 1024;
+
+/// Payload bytes in one group, beyond which no further needle joins it.
+pub const GROUP_BYTES_MAX: usize = 16 << 20;
+
+/// Segments may not be larger: a slot of the index has 29 bits of 8-byte units.
+pub const SEGMENT_BYTES_MAX: u64 = 1 << 32;
+
+/// The default size of a segment.
+pub const SEGMENT_BYTES_DEFAULT: u64 = 1 << 30;
+
+/// A volume takes objects up to this, then it is sealed.
+pub const VOLUME_BYTES_DEFAULT: u64 = 32 << 30;
+
+/// Frames that one connection may have handled in one turn of its processor, so that none starves the others.
+pub const TURN_FRAMES_PER_CONNECTION: usize = 64;
+
+/// Bytes that one connection may move in one turn, each way.
+pub const TURN_BYTES_PER_CONNECTION: usize = 1 << 20;
+
+/// Connections that a processor takes from its inbox in one turn.
+pub const TURN_ACCEPTS: usize = 64;
+
+/// Completions that a processor handles in one turn.
+pub const TURN_COMPLETIONS: usize = 1024;
+
+/// Parts of one gathered write (the kernel's IOV_MAX).
+pub const GATHER_PARTS_MAX: usize = 1024;
+
+/// Bytes of one gathered write.
+pub const GATHER_BYTES_MAX: usize = 512 << 10;
+
+/// Output of a connection above which it takes no further request until the peer has read some.
+pub const OUTPUT_BYTES_MAX: usize = 2 * PIECE_BYTES;
+
+const _: () = assert!(CHUNK_BYTES_MAX.is_multiple_of(BLOCK_BYTES));
+const _: () = assert!(PIECE_BYTES.is_multiple_of(BLOCK_BYTES));
+const _: () = assert!(READ_BUFFER_BYTES >= BODY_COPIED_BYTES_MAX);
+const _: () = assert!(BODY_BYTES_MAX > CHUNK_BYTES_MAX + ATTRIBUTE_BYTES_MAX);
+const _: () = assert!(GROUP_BYTES_MAX >= CHUNK_BYTES_MAX);
+const _: () = assert!(OUTPUT_BYTES_MAX >= 2 * PIECE_BYTES);
+const _: () = assert!(SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX);

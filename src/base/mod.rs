@@ -1,0 +1,16 @@
+//! The floor that every other folder stands on: ids, limits, time, checksums, bounded memory and queues.
+//!
+//! Nothing here knows a socket, a file or an operation.
+
+pub mod budget;
+pub mod buffers;
+pub mod checksum;
+pub mod clock;
+pub mod completion;
+pub mod ids;
+pub mod limits;
+pub mod mailbox;
+pub mod payload;
+pub mod queue;
+pub mod random;
+pub mod thread;

@@ -1,0 +1,5 @@
+//! Larder: a storage node for very many small files.
+pub mod base;
+pub mod disk;
+pub mod metrics;
+pub mod request;

@@ -1,0 +1,15 @@
+//! The seam between sockets and work: operations, answers, deadlines, and the trait that turns one into the other.
+
+mod answer;
+mod attributes;
+mod operation;
+mod responder;
+mod service;
+mod status;
+
+pub use answer::{Answer, Content, Durability, Limits, Meta, Piece, Refusal, Stored};
+pub use attributes::{Attributes, BadAttributes};
+pub use operation::{ByteRange, Operation, Put, Unsatisfiable};
+pub use responder::{Completed, RequestKey, Responder};
+pub use service::{Call, Outcome, Pieces, Service};
+pub use status::{Class, Stage, Status};
