@@ -2,4 +2,5 @@
 pub mod base;
 pub mod disk;
 pub mod metrics;
+pub mod net;
 pub mod request;

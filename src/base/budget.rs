@@ -103,10 +103,12 @@ impl Budget {
         bytes: usize,
         granted: impl FnOnce() -> Completion<Reservation>,
     ) -> Option<Reservation> {
-        assert!(
-            bytes <= self.large_capacity,
-            "limits keep every reservation below the budget"
-        );
+        let bound = if bytes > SMALL_BYTES_MAX {
+            self.large_capacity
+        } else {
+            self.capacity
+        };
+        assert!(bytes <= bound, "limits keep every reservation below the budget");
         let mut state = self.state.lock();
         let fits = self.fits(&state, bytes);
         let queue = if bytes > SMALL_BYTES_MAX {
