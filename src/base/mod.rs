@@ -13,4 +13,5 @@ pub mod mailbox;
 pub mod payload;
 pub mod queue;
 pub mod random;
+pub mod range;
 pub mod thread;

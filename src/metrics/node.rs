@@ -26,15 +26,8 @@ pub enum Stage {
 
 impl Stage {
     /// All, in the order of a request's life.
-    pub const ALL: [Self; 7] = [
-        Self::Inbox,
-        Self::Parse,
-        Self::DiskQueue,
-        Self::Disk,
-        Self::Completion,
-        Self::Send,
-        Self::Whole,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Inbox, Self::Parse, Self::DiskQueue, Self::Disk, Self::Completion, Self::Send, Self::Whole];
 
     /// The stage's name in `status` and in metrics.
     #[must_use]

@@ -33,10 +33,7 @@ pub struct Listener {
 
 impl std::fmt::Debug for Listener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Listener")
-            .field("address", &self.address)
-            .field("guest", &self.guest.name())
-            .finish()
+        f.debug_struct("Listener").field("address", &self.address).field("guest", &self.guest.name()).finish()
     }
 }
 
@@ -82,9 +79,7 @@ pub struct Acceptor {
 
 impl std::fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Acceptor")
-            .field("listeners", &self.listeners)
-            .finish_non_exhaustive()
+        f.debug_struct("Acceptor").field("listeners", &self.listeners).finish_non_exhaustive()
     }
 }
 
@@ -197,12 +192,7 @@ impl Acceptor {
             log::debug!("acceptor: TCP_NODELAY for {peer}: {error}");
         }
         self.metrics.connections_accepted.increment();
-        self.hand_over(Accepted {
-            socket,
-            guest,
-            admission,
-            at: self.clock.now(),
-        })
+        self.hand_over(Accepted { socket, guest, admission, at: self.clock.now() })
     }
 
     /// Gives the connection to the next processor with room.

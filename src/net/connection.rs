@@ -125,8 +125,7 @@ impl Connection {
             self.pump(world);
             let before = budget;
             let flushed = if self.writable {
-                self.output
-                    .flush(&mut self.socket, &mut budget, world.now, &world.metrics)
+                self.output.flush(&mut self.socket, &mut budget, world.now, &world.metrics)
             } else {
                 Ok(Flushed::Blocked)
             };
@@ -305,11 +304,7 @@ impl Connection {
                     rest = rest.get(head_bytes..).unwrap_or(&[]);
                     self.arrive(world, arrival);
                 }
-                Decoded::Body {
-                    head_bytes,
-                    body_bytes,
-                    keep,
-                } => {
+                Decoded::Body { head_bytes, body_bytes, keep } => {
                     *frames -= 1;
                     rest = rest.get(head_bytes..).unwrap_or(&[]);
                     rest = self.begin_body(world, rest, body_bytes, keep);
@@ -338,10 +333,8 @@ impl Connection {
         if let (true, Some((body, behind))) = (body_bytes <= BODY_COPIED_BYTES_MAX, rest.split_at_checked(body_bytes)) {
             if let Some(room) = world.budget_in.try_reserve(body_bytes) {
                 self.protocol.absorb(body);
-                let arrival = self.protocol.finish(Some(Body {
-                    bytes: Bytes::copy_from_slice(body),
-                    room: Some(room),
-                }));
+                let arrival =
+                    self.protocol.finish(Some(Body { bytes: Bytes::copy_from_slice(body), room: Some(room) }));
                 self.arrive(world, arrival);
                 return behind;
             }
@@ -374,11 +367,7 @@ impl Connection {
         };
         match world.pool.buffer(body_bytes) {
             Ok(buffer) => {
-                self.input.state = Receiving::Body {
-                    buffer,
-                    room,
-                    body_bytes,
-                };
+                self.input.state = Receiving::Body { buffer, room, body_bytes };
                 self.input.window = Some((world.now, 0));
                 world.arm(self, world.now + world.settings.rate_window);
             }
@@ -412,12 +401,7 @@ impl Connection {
             return Ok(used);
         }
         let state = std::mem::take(&mut self.input.state);
-        let Receiving::Body {
-            mut buffer,
-            room,
-            body_bytes,
-        } = state
-        else {
+        let Receiving::Body { mut buffer, room, body_bytes } = state else {
             return Ok(0);
         };
         let left = (body_bytes - buffer.filled().len()).min(bytes_max);
@@ -427,11 +411,7 @@ impl Connection {
         let read = self.read(world, spare)?;
         buffer.advance(read);
         self.protocol.absorb(buffer.filled().get(from..).unwrap_or(&[]));
-        self.input.state = Receiving::Body {
-            buffer,
-            room,
-            body_bytes,
-        };
+        self.input.state = Receiving::Body { buffer, room, body_bytes };
         self.count_in_window(read);
         self.close_body_if_whole(world);
         Ok(read)
@@ -445,10 +425,7 @@ impl Connection {
         }
         if let Receiving::Body { buffer, room, .. } = std::mem::take(&mut self.input.state) {
             self.input.window = None;
-            let arrival = self.protocol.finish(Some(Body {
-                bytes: buffer.freeze(),
-                room: Some(room),
-            }));
+            let arrival = self.protocol.finish(Some(Body { bytes: buffer.freeze(), room: Some(room) }));
             self.arrive(world, arrival);
             self.input.began = None;
         }
@@ -521,14 +498,9 @@ impl Connection {
             Arrival::Refused { tag, refusal } => {
                 world.metrics.accepted.increment();
                 world.count_ended(refusal.status);
-                self.protocol
-                    .encode(tag, Answer::Refused(refusal), true, &mut self.output);
+                self.protocol.encode(tag, Answer::Refused(refusal), true, &mut self.output);
             }
-            Arrival::Request {
-                tag,
-                operation,
-                deadline_ms,
-            } => {
+            Arrival::Request { tag, operation, deadline_ms } => {
                 let began = self.input.began.unwrap_or(world.now);
                 world.metrics.parse.record(world.now.since(began));
                 world.metrics.accepted.increment();
@@ -563,26 +535,10 @@ impl Connection {
         };
         let key = self.request_key(slot);
         let outcome = {
-            let World {
-                service,
-                mailbox,
-                clock,
-                ..
-            } = world;
-            let mut responder = || {
-                mailbox
-                    .place()
-                    .map(|place| Responder::new::<Message>(key, Arc::clone(clock), place))
-            };
-            service.call(
-                operation,
-                Call {
-                    now: world.now,
-                    deadline,
-                    room,
-                    responder: &mut responder,
-                },
-            )
+            let World { service, mailbox, clock, .. } = world;
+            let mut responder =
+                || mailbox.place().map(|place| Responder::new::<Message>(key, Arc::clone(clock), place));
+            service.call(operation, Call { now: world.now, deadline, room, responder: &mut responder })
         };
         match outcome {
             Outcome::Answered(answer) => self.answer(world, slot, answer),
@@ -677,10 +633,7 @@ impl Connection {
         }
         self.protocol.encode(tag, answer, last, &mut self.output);
         if last {
-            self.output.ends(Ends {
-                accepted,
-                answered: world.now,
-            });
+            self.output.ends(Ends { accepted, answered: world.now });
             self.requests.remove(slot);
             world.metrics.in_flight.decrement();
             world.count_ended(status);
@@ -715,25 +668,14 @@ impl Connection {
             };
             *fetch = Fetch::Fetching;
             let World { mailbox, clock, .. } = world;
-            let mut responder = || {
-                mailbox
-                    .place()
-                    .map(|place| Responder::new::<Message>(key, Arc::clone(clock), place))
-            };
-            pieces.next(Call {
-                now: world.now,
-                deadline,
-                room,
-                responder: &mut responder,
-            })
+            let mut responder =
+                || mailbox.place().map(|place| Responder::new::<Message>(key, Arc::clone(clock), place));
+            pieces.next(Call { now: world.now, deadline, room, responder: &mut responder })
         };
         match outcome {
             Outcome::Answered(answer) => self.answer(world, slot, answer),
             Outcome::Pending => {
-                let due = self
-                    .requests
-                    .find(slot)
-                    .map_or(Moment::NEVER, |request| request.deadline);
+                let due = self.requests.find(slot).map_or(Moment::NEVER, |request| request.deadline);
                 world.arm(self, due);
             }
             Outcome::NoRoom { bytes, again: () } => self.wait_for_piece(world, slot, bytes),
@@ -775,10 +717,7 @@ impl Connection {
             self.requests.rest();
         }
         self.expire_body_room(world);
-        let due = self
-            .expire_reader(world)
-            .min(self.expire_input(world))
-            .min(self.expire_idle(world));
+        let due = self.expire_reader(world).min(self.expire_input(world)).min(self.expire_idle(world));
         self.requests
             .iter()
             .filter(|(_, request)| Self::expires(request))

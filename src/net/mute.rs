@@ -59,11 +59,7 @@ impl Mute {
         debug_assert!(reason != Reason::Ending, "an ending connection never opens again");
         let was = self.is_muted();
         self.0 &= !(reason as u8);
-        if was && !self.is_muted() {
-            Change::Opened
-        } else {
-            Change::None
-        }
+        if was && !self.is_muted() { Change::Opened } else { Change::None }
     }
 }
 

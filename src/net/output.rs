@@ -48,11 +48,7 @@ impl Output {
     pub fn push(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
             self.waiting += bytes.len();
-            self.parts.push_back(Part {
-                bytes,
-                room: None,
-                ends: None,
-            });
+            self.parts.push_back(Part { bytes, room: None, ends: None });
         }
     }
 

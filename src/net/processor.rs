@@ -48,9 +48,7 @@ pub struct ProcessorParts {
 
 impl std::fmt::Debug for ProcessorParts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ProcessorParts")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
+        f.debug_struct("ProcessorParts").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
@@ -58,11 +56,7 @@ impl std::fmt::Debug for ProcessorParts {
 #[derive(Debug)]
 pub(super) enum Message {
     Completed(Completed),
-    Room {
-        key: ConnectionKey,
-        what: RoomFor,
-        room: Reservation,
-    },
+    Room { key: ConnectionKey, what: RoomFor, room: Reservation },
 }
 
 impl From<Completed> for Message {
@@ -103,9 +97,7 @@ impl std::fmt::Debug for Inbox {
 impl Inbox {
     /// Hands a connection over; gives it back if the inbox is full.
     pub(super) fn offer(&self, accepted: Accepted) -> Result<(), Accepted> {
-        self.sender
-            .try_send(accepted)
-            .map_err(crossbeam_channel::TrySendError::into_inner)?;
+        self.sender.try_send(accepted).map_err(crossbeam_channel::TrySendError::into_inner)?;
         self.mailbox.wake_if_asleep();
         Ok(())
     }
@@ -158,9 +150,7 @@ impl World {
     /// How room is announced to a connection; `None` when there is no place for the announcement.
     pub(super) fn room_completion(&self, key: ConnectionKey, what: RoomFor) -> Option<Completion<Reservation>> {
         let place = self.mailbox.place()?;
-        Some(Completion::new(move |room| {
-            place.post(Message::Room { key, what, room })
-        }))
+        Some(Completion::new(move |room| place.post(Message::Room { key, what, room })))
     }
 
     /// The time that a request may take.
@@ -173,22 +163,13 @@ impl World {
 
     /// How much of a head is read at once.
     pub(super) fn read_bytes(&self) -> usize {
-        if self.kept > READ_KEPT_BYTES_MAX {
-            READ_STARVED_BYTES
-        } else {
-            READ_BUFFER_BYTES
-        }
+        if self.kept > READ_KEPT_BYTES_MAX { READ_STARVED_BYTES } else { READ_BUFFER_BYTES }
     }
 
     /// Counts a request that has its answer.
     pub(super) fn count_ended(&self, status: Status) {
         self.metrics.by_status.of(status.code()).increment();
-        if status.is_answer() {
-            &self.metrics.answered
-        } else {
-            &self.metrics.rejected
-        }
-        .increment();
+        if status.is_answer() { &self.metrics.answered } else { &self.metrics.rejected }.increment();
     }
 }
 
@@ -208,9 +189,7 @@ pub struct Processor {
 
 impl std::fmt::Debug for Processor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Processor")
-            .field("connections", &self.connections.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Processor").field("connections", &self.connections.len()).finish_non_exhaustive()
     }
 }
 
@@ -259,10 +238,7 @@ impl Processor {
     /// The acceptor's side of it.
     #[must_use]
     pub fn inbox(&self) -> Inbox {
-        Inbox {
-            sender: self.sender.clone(),
-            mailbox: Arc::clone(&self.world.mailbox),
-        }
+        Inbox { sender: self.sender.clone(), mailbox: Arc::clone(&self.world.mailbox) }
     }
 
     /// Runs until it is told to end, or has drained.
@@ -324,10 +300,7 @@ impl Processor {
     }
 
     fn end_turn(&mut self) {
-        self.world
-            .metrics
-            .turn
-            .record(self.world.clock.now().since(self.world.now));
+        self.world.metrics.turn.record(self.world.clock.now().since(self.world.now));
     }
 
     fn is_finished(&self) -> bool {
@@ -374,18 +347,10 @@ impl Processor {
             return;
         }
         let (generation, place) = &mut self.connections[slot as usize];
-        let key = ConnectionKey {
-            slot,
-            generation: *generation,
-        };
+        let key = ConnectionKey { slot, generation: *generation };
         let protocol = accepted.guest.begin();
-        let mut connection = Box::new(Connection::new(
-            key,
-            accepted.socket,
-            protocol,
-            accepted.admission,
-            self.world.now,
-        ));
+        let mut connection =
+            Box::new(Connection::new(key, accepted.socket, protocol, accepted.admission, self.world.now));
         self.world.metrics.connections.increment();
         let idle = self.world.now + self.world.settings.idle;
         self.world.arm(&mut connection, idle);
@@ -402,18 +367,9 @@ impl Processor {
             match message {
                 Message::Completed(completed) => {
                     let key = completed.key;
-                    self.world
-                        .metrics
-                        .completion
-                        .record(self.world.now.since(completed.posted));
-                    let connection = ConnectionKey {
-                        slot: key.connection,
-                        generation: key.generation,
-                    };
-                    let slot = Slot {
-                        index: key.request,
-                        generation: key.request_generation,
-                    };
+                    self.world.metrics.completion.record(self.world.now.since(completed.posted));
+                    let connection = ConnectionKey { slot: key.connection, generation: key.generation };
+                    let slot = Slot { index: key.request, generation: key.request_generation };
                     if let Some(connection) = find(&mut self.connections, connection) {
                         connection.completed(&mut self.world, slot, completed.answer);
                         list(&mut self.listed, connection);

@@ -33,11 +33,7 @@ impl Quota {
     /// At most `total_max` connections, and `address_max` from one address.
     #[must_use]
     pub fn new(total_max: usize, address_max: usize) -> Arc<Self> {
-        Arc::new(Self {
-            total_max,
-            address_max,
-            counts: Mutex::default(),
-        })
+        Arc::new(Self { total_max, address_max, counts: Mutex::default() })
     }
 
     /// Connections alive.
@@ -57,10 +53,7 @@ impl Quota {
         }
         *from_here += 1;
         counts.total += 1;
-        Ok(Admission {
-            quota: Arc::clone(self),
-            address,
-        })
+        Ok(Admission { quota: Arc::clone(self), address })
     }
 }
 

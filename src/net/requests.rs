@@ -78,10 +78,7 @@ impl Requests {
         let (generation, slot) = &mut self.slots[index as usize];
         debug_assert!(slot.is_none());
         *slot = Some(request);
-        Slot {
-            index,
-            generation: *generation,
-        }
+        Slot { index, generation: *generation }
     }
 
     pub(super) fn find(&mut self, slot: Slot) -> Option<&mut Request> {
@@ -95,10 +92,7 @@ impl Requests {
     pub(super) fn stream(&mut self, slot: Slot, pieces: Box<dyn Pieces>) {
         if let Some(request) = self.find(slot) {
             debug_assert!(matches!(request.phase, Phase::Called), "content begins once");
-            request.phase = Phase::Streaming {
-                pieces,
-                fetch: Fetch::Idle,
-            };
+            request.phase = Phase::Streaming { pieces, fetch: Fetch::Idle };
             self.streaming += 1;
         }
     }
@@ -118,29 +112,17 @@ impl Requests {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, &Request)> {
-        self.slots
-            .iter()
-            .enumerate()
-            .filter_map(|(index, (generation, request))| {
-                let index = u32::try_from(index).ok()?;
-                Some((
-                    Slot {
-                        index,
-                        generation: *generation,
-                    },
-                    request.as_ref()?,
-                ))
-            })
+        self.slots.iter().enumerate().filter_map(|(index, (generation, request))| {
+            let index = u32::try_from(index).ok()?;
+            Some((Slot { index, generation: *generation }, request.as_ref()?))
+        })
     }
 
     /// Lets go of all memory, when nothing is in flight.
     pub(super) fn rest(&mut self) {
         if self.count == 0 {
             let generation = self.generation.wrapping_add(1);
-            *self = Self {
-                generation,
-                ..Self::default()
-            };
+            *self = Self { generation, ..Self::default() };
         }
     }
 }
@@ -150,13 +132,7 @@ mod tests {
     use super::*;
 
     fn request() -> Request {
-        Request {
-            tag: Tag::default(),
-            accepted: Moment(0),
-            deadline: Moment(1),
-            allowance_ns: 1,
-            phase: Phase::Called,
-        }
+        Request { tag: Tag::default(), accepted: Moment(0), deadline: Moment(1), allowance_ns: 1, phase: Phase::Called }
     }
 
     #[test]

@@ -34,21 +34,11 @@ impl Selector {
     pub(super) fn new(events_max: usize) -> io::Result<(Self, SelectorWaker)> {
         let poll = Poll::new()?;
         let waker = SelectorWaker(Arc::new(Waker::new(poll.registry(), WAKER)?));
-        Ok((
-            Self {
-                poll,
-                events: Events::with_capacity(events_max),
-            },
-            waker,
-        ))
+        Ok((Self { poll, events: Events::with_capacity(events_max) }, waker))
     }
 
     pub(super) fn register(&self, source: &mut impl Source, key: usize, write_too: bool) -> io::Result<()> {
-        let interest = if write_too {
-            Interest::READABLE.add(Interest::WRITABLE)
-        } else {
-            Interest::READABLE
-        };
+        let interest = if write_too { Interest::READABLE.add(Interest::WRITABLE) } else { Interest::READABLE };
         self.poll.registry().register(source, Token(key), interest)
     }
 
@@ -69,9 +59,6 @@ impl Selector {
 
     /// The events of the last wait, but for wakes.
     pub(super) fn events(&self) -> impl Iterator<Item = (usize, &Event)> {
-        self.events
-            .iter()
-            .filter(|event| event.token() != WAKER)
-            .map(|event| (event.token().0, event))
+        self.events.iter().filter(|event| event.token() != WAKER).map(|event| (event.token().0, event))
     }
 }

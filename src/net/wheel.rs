@@ -19,11 +19,7 @@ pub(super) struct Wheel<K> {
 
 impl<K: Copy> Wheel<K> {
     pub(super) fn new(now: Moment) -> Self {
-        Self {
-            slots: (0..SLOTS).map(|_| Vec::new()).collect(),
-            tick: now.0 / TICK_NS,
-            count: 0,
-        }
+        Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), tick: now.0 / TICK_NS, count: 0 }
     }
 
     /// Asks for `key` to come out at `due`.
