@@ -45,7 +45,10 @@ impl Extents {
 
     /// Takes a range out.
     pub fn remove(&mut self, from: u64, to: u64) {
-        while from < to {
+        if from >= to {
+            return;
+        }
+        loop {
             let last = self.ranges.range(..to).next_back().map(|(start, end)| (*start, *end));
             let Some((start, end)) = last.filter(|(_, end)| *end > from) else {
                 break;
