@@ -94,7 +94,8 @@ pub trait File: Send + Sync + Debug {
     /// Whether all of these bytes are in the page cache, by `cachestat`; false where the kernel cannot tell.
     fn resident(&self, offset: u64, bytes: u64) -> io::Result<bool>;
 
-    /// Writes all parts one after another at an offset, taking up where a short write ended.
+    /// Writes all parts one after another at an offset, taking up where a short write ended. After an error any of it
+    /// may have been written.
     fn write_all_at(&self, parts: &mut [IoSlice<'_>], offset: u64) -> io::Result<()>;
 
     /// Makes the content durable: `fdatasync`. After an error nothing on this file may be trusted or retried.
@@ -106,10 +107,11 @@ pub trait File: Send + Sync + Debug {
     /// Starts writing these bytes back, without waiting for it and without any promise.
     fn start_writeback(&self, offset: u64, bytes: u64) -> io::Result<()>;
 
-    /// Reserves room, so that a later write finds it: `fallocate`. Reserved bytes read as zeros.
+    /// Reserves room, so that a later write finds it: `fallocate`. Reserved bytes read as zeros, and the
+    /// file is at least that long afterwards. What was written stays. No bytes are no work.
     fn allocate(&self, offset: u64, bytes: u64) -> io::Result<()>;
 
-    /// Gives the room of these bytes back; they read as zeros.
+    /// Gives the room of these bytes back; they read as zeros. The length stays.
     fn punch(&self, offset: u64, bytes: u64) -> io::Result<()>;
 
     /// Cuts or extends the file.
@@ -123,6 +125,7 @@ pub trait File: Send + Sync + Debug {
         Ok(self.len()? == 0)
     }
 
-    /// Drops the clean pages of the file from the page cache, so that what is read next comes from the device.
+    /// Writes dirty pages back and drops all of the file from the page cache, so that what is read next comes from the
+    /// device. No promise that anything is durable.
     fn drop_pages(&self) -> io::Result<()>;
 }

@@ -1,6 +1,20 @@
 //! The only owner of files in data directories: a small trait, and the disks that implement it.
 //!
+//! [`RealDisk`] is a directory of the machine. [`MemoryDisk`] lives in memory and can lose power. [`FaultyDisk`] stands
+//! before another disk and makes it fail, lie, dawdle or hang on request; it is part of the library so that
+//! integration tests and people can use it.
 
 mod api;
+mod faulty;
+mod kernel;
+mod memory;
+mod name;
+mod real;
+
+#[cfg(test)]
+mod behaviour;
 
 pub use api::{Disk, Entry, EntryKind, File, Lock, Open, Space};
+pub use faulty::{Call, Fault, FaultPlan, Faults, FaultyDisk};
+pub use memory::MemoryDisk;
+pub use real::RealDisk;
