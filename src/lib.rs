@@ -3,3 +3,4 @@ pub mod base;
 pub mod disk;
 pub mod metrics;
 pub mod request;
+pub mod wire;
