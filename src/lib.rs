@@ -4,3 +4,4 @@ pub mod disk;
 pub mod metrics;
 pub mod net;
 pub mod request;
+pub mod wire;
