@@ -94,11 +94,9 @@ mod tests {
     #[test]
     fn pieces_and_whole_have_one_checksum() {
         let parts = [Bytes::from_static(b"345"), Bytes::new(), Bytes::from_static(b"6789")];
-        for (kind, expected) in [
-            (ChecksumKind::None, 0),
-            (ChecksumKind::Crc32c, 0xe306_9283),
-            (ChecksumKind::Crc32, 0xcbf4_3926),
-        ] {
+        for (kind, expected) in
+            [(ChecksumKind::None, 0), (ChecksumKind::Crc32c, 0xe306_9283), (ChecksumKind::Crc32, 0xcbf4_3926)]
+        {
             assert_eq!(kind.checksum(b"123456789"), expected);
             assert_eq!(kind.checksum_of_parts(b"12", &parts), expected);
             assert_eq!(kind.checksum(b""), 0);

@@ -88,10 +88,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], BadBody> {
-        let (head, rest) = self.rest.split_first_chunk().ok_or(BadBody::CutShort {
-            frame: self.frame,
-            field,
-        })?;
+        let (head, rest) = self.rest.split_first_chunk().ok_or(BadBody::CutShort { frame: self.frame, field })?;
         self.rest = rest;
         Ok(*head)
     }
@@ -127,10 +124,7 @@ impl<'a> Fields<'a> {
 
     /// The next bytes, as many as a field before them said.
     pub(super) fn run(&mut self, bytes: usize, field: &'static str) -> Result<&'a [u8], BadBody> {
-        let (head, rest) = self.rest.split_at_checked(bytes).ok_or(BadBody::CutShort {
-            frame: self.frame,
-            field,
-        })?;
+        let (head, rest) = self.rest.split_at_checked(bytes).ok_or(BadBody::CutShort { frame: self.frame, field })?;
         self.rest = rest;
         Ok(head)
     }
@@ -149,22 +143,12 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn text(&self, run: &[u8], field: &'static str) -> Result<String, BadBody> {
-        std::str::from_utf8(run)
-            .map(str::to_owned)
-            .map_err(|_| BadBody::NotText {
-                frame: self.frame,
-                field,
-            })
+        std::str::from_utf8(run).map(str::to_owned).map_err(|_| BadBody::NotText { frame: self.frame, field })
     }
 
     /// The error of a field that says `found`.
     pub(super) fn bad(&self, field: &'static str, found: u64, want: &'static str) -> BadBody {
-        BadBody::Field {
-            frame: self.frame,
-            field,
-            found,
-            want,
-        }
+        BadBody::Field { frame: self.frame, field, found, want }
     }
 
     /// Bytes that are left.
@@ -177,9 +161,6 @@ impl<'a> Fields<'a> {
         if self.rest.is_empty() {
             return Ok(());
         }
-        Err(BadBody::TooLong {
-            frame: self.frame,
-            bytes: self.rest.len(),
-        })
+        Err(BadBody::TooLong { frame: self.frame, bytes: self.rest.len() })
     }
 }

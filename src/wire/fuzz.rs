@@ -83,18 +83,8 @@ fn request_of(operation: Operation) -> Request {
     match operation {
         Operation::Ping(bytes) => Request::Ping(bytes),
         Operation::Put(put) => {
-            let Put {
-                payload,
-                attributes,
-                durability,
-                origin,
-            } = *put;
-            Request::Put {
-                durability,
-                origin,
-                attributes,
-                payload: payload.bytes,
-            }
+            let Put { payload, attributes, durability, origin } = *put;
+            Request::Put { durability, origin, attributes, payload: payload.bytes }
         }
         Operation::Get { id, range } => Request::Get { id, range },
         Operation::Stat(id) => Request::Stat(id),
@@ -110,11 +100,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn frame(opcode: u8, flags: u16, status: u8, kind: u8, body: &[u8]) -> Vec<u8> {
-        let header = Header {
-            flags,
-            status,
-            ..Header::request(opcode, ChecksumKind::of_code(kind % 3).unwrap(), 1, 0)
-        };
+        let header =
+            Header { flags, status, ..Header::request(opcode, ChecksumKind::of_code(kind % 3).unwrap(), 1, 0) };
         encode_frame(header, body, &[]).to_vec()
     }
 

@@ -48,10 +48,7 @@ impl Get {
             return Err(fields.bad("start", start, "0, and length the largest number, with the flag WHOLE"));
         }
         fields.end()?;
-        Ok(Self {
-            id,
-            range: (flags & WHOLE == 0).then_some(ByteRange { start, length }),
-        })
+        Ok(Self { id, range: (flags & WHOLE == 0).then_some(ByteRange { start, length }) })
     }
 
     /// The body of this request.
@@ -59,13 +56,7 @@ impl Get {
     pub fn encode(&self) -> [u8; GET_BYTES] {
         let (flags, range) = match self.range {
             Some(range) => (0, range),
-            None => (
-                WHOLE,
-                ByteRange {
-                    start: 0,
-                    length: u64::MAX,
-                },
-            ),
+            None => (WHOLE, ByteRange { start: 0, length: u64::MAX }),
         };
         let mut bytes = [0; GET_BYTES];
         bytes[..OBJECT_ID_BYTES].copy_from_slice(&encode_object_id(self.id));
@@ -99,15 +90,9 @@ impl ContentHead {
         let end = end.ok_or_else(|| fields.bad("range length", length, "a range that lies in the object"))?;
         let content = body.slice(body.len() - fields.left()..);
         if content.len() as u64 > length {
-            return Err(BadBody::TooLong {
-                frame: FRAME,
-                bytes: content.len(),
-            });
+            return Err(BadBody::TooLong { frame: FRAME, bytes: content.len() });
         }
-        let head = Self {
-            meta,
-            range: start..end,
-        };
+        let head = Self { meta, range: start..end };
         Ok((head, content))
     }
 }
@@ -128,23 +113,12 @@ mod tests {
     use crate::request::Attributes;
 
     fn id() -> ObjectId {
-        ObjectId {
-            volume: VolumeId(3),
-            sequence: Sequence(0x1f),
-            cookie: Cookie(0x00c0_ffee_00c0_ffee),
-        }
+        ObjectId { volume: VolumeId(3), sequence: Sequence(0x1f), cookie: Cookie(0x00c0_ffee_00c0_ffee) }
     }
 
     #[test]
     fn whole_and_range_are_two_things() {
-        for range in [
-            None,
-            Some(ByteRange { start: 5, length: 10 }),
-            Some(ByteRange {
-                start: 0,
-                length: u64::MAX,
-            }),
-        ] {
+        for range in [None, Some(ByteRange { start: 5, length: 10 }), Some(ByteRange { start: 0, length: u64::MAX })] {
             let get = Get { id: id(), range };
             assert_eq!(Get::parse(&get.encode()), Ok(get));
         }
@@ -160,20 +134,13 @@ mod tests {
 
     #[test]
     fn content_lies_in_its_range_and_its_range_in_the_object() {
-        let meta = Meta {
-            size: 100,
-            hash: ContentHash(1),
-            stored_ms: 2,
-            attributes: Attributes::of(&[(1, b"a/b")]).unwrap(),
-        };
+        let meta =
+            Meta { size: 100, hash: ContentHash(1), stored_ms: 2, attributes: Attributes::of(&[(1, b"a/b")]).unwrap() };
         let body = |range: Range<u64>, content: &[u8]| {
             Bytes::from([&encode_content_head(&meta, &range)[..], content].concat())
         };
         let (head, content) = ContentHead::parse(&body(95..100, b"12345")).unwrap();
-        assert_eq!(
-            (head.meta, head.range, &content[..]),
-            (meta.clone(), 95..100, &b"12345"[..])
-        );
+        assert_eq!((head.meta, head.range, &content[..]), (meta.clone(), 95..100, &b"12345"[..]));
         assert!(ContentHead::parse(&body(95..100, b"123456")).is_err());
         assert!(ContentHead::parse(&body(95..101, b"")).is_err());
         assert!(ContentHead::parse(&body(0..100, b"").slice(..60)).is_err());

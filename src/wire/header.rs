@@ -174,30 +174,15 @@ impl Header {
         let known = (version == VERSION && flags & REPLY == 0).then(|| Opcode::of_code(opcode));
         let body_bytes_max = known.flatten().map_or(BODY_BYTES_MAX, Opcode::body_bytes_max);
         if body_bytes as usize > body_bytes_max {
-            return Err(HeaderError::TooLarge {
-                correlation,
-                opcode,
-                body_bytes,
-                body_bytes_max,
-            });
+            return Err(HeaderError::TooLarge { correlation, opcode, body_bytes, body_bytes_max });
         }
         if version != VERSION {
-            return Err(HeaderError::Version {
-                correlation,
-                opcode,
-                version,
-                body_bytes,
-            });
+            return Err(HeaderError::Version { correlation, opcode, version, body_bytes });
         }
         check_zeros(bytes, flags, opcode, correlation)?;
         let kind = bytes[KIND_AT];
         let Some(checksum_kind) = ChecksumKind::of_code(kind) else {
-            return Err(HeaderError::ChecksumKind {
-                correlation,
-                opcode,
-                kind,
-                body_bytes,
-            });
+            return Err(HeaderError::ChecksumKind { correlation, opcode, kind, body_bytes });
         };
         Ok(Self {
             version,
@@ -246,11 +231,7 @@ impl Header {
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         put(&mut bytes, 0, MAGIC);
-        put(
-            &mut bytes,
-            VERSION_AT,
-            [self.version, self.opcode, self.status, self.checksum_kind.code()],
-        );
+        put(&mut bytes, VERSION_AT, [self.version, self.opcode, self.status, self.checksum_kind.code()]);
         put(&mut bytes, FLAGS_AT, self.flags.to_le_bytes());
         put(&mut bytes, STAGE_AT, [self.stage]);
         put(&mut bytes, DEADLINE_AT, self.deadline_ms.to_le_bytes());
@@ -322,18 +303,10 @@ impl HeaderError {
     pub fn correlation_and_opcode(&self) -> (u64, u8) {
         match *self {
             Self::Magic(_) | Self::Checksum { .. } => (0, 0),
-            Self::Reserved {
-                correlation, opcode, ..
-            }
-            | Self::TooLarge {
-                correlation, opcode, ..
-            }
-            | Self::Version {
-                correlation, opcode, ..
-            }
-            | Self::ChecksumKind {
-                correlation, opcode, ..
-            } => (correlation, opcode),
+            Self::Reserved { correlation, opcode, .. }
+            | Self::TooLarge { correlation, opcode, .. }
+            | Self::Version { correlation, opcode, .. }
+            | Self::ChecksumKind { correlation, opcode, .. } => (correlation, opcode),
         }
     }
 
@@ -380,12 +353,7 @@ fn check_zeros(bytes: &[u8; HEADER_BYTES], flags: u16, opcode: u8, correlation: 
     ];
     match fields.into_iter().find(|(_, value)| *value != 0) {
         None => Ok(()),
-        Some((field, value)) => Err(HeaderError::Reserved {
-            correlation,
-            opcode,
-            field,
-            value,
-        }),
+        Some((field, value)) => Err(HeaderError::Reserved { correlation, opcode, field, value }),
     }
 }
 
@@ -424,12 +392,7 @@ mod tests {
     fn what_is_encoded_parses() {
         assert_eq!(Header::parse_request(&header().encode()), Ok(header()));
         assert!(Header::parse_reply(&header().encode()).unwrap_err().ends_connection());
-        let reply = Header {
-            flags: REPLY | LAST,
-            status: 9,
-            stage: 2,
-            ..header()
-        };
+        let reply = Header { flags: REPLY | LAST, status: 9, stage: 2, ..header() };
         assert_eq!(Header::parse_reply(&reply.encode()), Ok(reply));
         assert!(Header::parse_request(&reply.encode()).is_err());
     }
@@ -448,14 +411,7 @@ mod tests {
 
     #[test]
     fn fields_that_must_be_zero_end_the_connection_with_the_request_named() {
-        for at in [
-            STATUS_AT,
-            FLAGS_AT + 1,
-            STAGE_AT,
-            STAGE_AT + 1,
-            RESERVED_AT,
-            RESERVED_AT + 3,
-        ] {
+        for at in [STATUS_AT, FLAGS_AT + 1, STAGE_AT, STAGE_AT + 1, RESERVED_AT, RESERVED_AT + 3] {
             let error = Header::parse(&with(at, 0x80)).unwrap_err();
             assert!(matches!(error, HeaderError::Reserved { .. }), "{error} at byte {at}");
             assert!(error.ends_connection());
@@ -477,18 +433,11 @@ mod tests {
 
     #[test]
     fn a_length_is_bounded_by_its_operation() {
-        for (opcode, bound) in [
-            (Opcode::Put.code(), BODY_BYTES_MAX),
-            (Opcode::Stat.code(), 20),
-            (0xee, BODY_BYTES_MAX),
-        ] {
+        for (opcode, bound) in [(Opcode::Put.code(), BODY_BYTES_MAX), (Opcode::Stat.code(), 20), (0xee, BODY_BYTES_MAX)]
+        {
             let bound = u32::try_from(bound).unwrap();
             let of = |body_bytes| {
-                let header = Header {
-                    body_bytes,
-                    opcode,
-                    ..header()
-                };
+                let header = Header { body_bytes, opcode, ..header() };
                 Header::parse(&header.encode())
             };
             assert!(of(bound).is_ok());

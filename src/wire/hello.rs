@@ -33,11 +33,7 @@ impl Hello {
     pub fn of(name: &str) -> Self {
         let mut name: String = name.chars().filter(|c| !c.is_control()).collect();
         name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
-        Self {
-            version_lowest: VERSION,
-            version_highest: VERSION,
-            name,
-        }
+        Self { version_lowest: VERSION, version_highest: VERSION, name }
     }
 
     /// The hello in a body.
@@ -61,11 +57,7 @@ impl Hello {
         if let Some(control) = name.chars().find(|c| c.is_control()) {
             return Err(fields.bad("a character of the name", u64::from(u32::from(control)), "no control"));
         }
-        Ok(Self {
-            version_lowest,
-            version_highest,
-            name,
-        })
+        Ok(Self { version_lowest, version_highest, name })
     }
 
     /// The body of this hello.
@@ -195,10 +187,7 @@ mod tests {
         let of = |lowest, highest| Hello::parse(&[lowest, highest, 0, 0]);
         assert_eq!(of(1, 1).unwrap().version(), Ok(1));
         assert_eq!(of(1, 9).unwrap().version(), Ok(1));
-        assert_eq!(
-            of(2, 9).unwrap().version().unwrap_err().status,
-            Status::UnsupportedVersion
-        );
+        assert_eq!(of(2, 9).unwrap().version().unwrap_err().status, Status::UnsupportedVersion);
         assert!(of(2, 1).is_err());
         assert!(of(0, 1).is_err());
         assert!(Hello::parse(&[1, 1, 3, 0, b'a', b'\n', b'b']).is_err());

@@ -34,10 +34,5 @@ pub(super) fn parse_meta(frame: &'static str, fields: &mut Fields<'_>) -> Result
     // Copied: a few bytes must not keep the memory of a large body.
     let run = Bytes::copy_from_slice(fields.run(attribute_bytes, "attributes")?);
     let attributes = Attributes::parse(run).map_err(|bad| BadBody::Attributes { frame, bad })?;
-    Ok(Meta {
-        size,
-        hash,
-        stored_ms,
-        attributes,
-    })
+    Ok(Meta { size, hash, stored_ms, attributes })
 }

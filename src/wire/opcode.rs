@@ -38,15 +38,7 @@ const SMALL_BODY_BYTES_MAX: usize = 4 << 10;
 
 impl Opcode {
     /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Hello,
-        Self::Ping,
-        Self::Status,
-        Self::Put,
-        Self::Get,
-        Self::Stat,
-        Self::Delete,
-    ];
+    pub const ALL: [Self; 7] = [Self::Hello, Self::Ping, Self::Status, Self::Put, Self::Get, Self::Stat, Self::Delete];
 
     /// The opcode of a number, if this version knows it.
     #[must_use]

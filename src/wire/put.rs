@@ -63,31 +63,16 @@ impl PutHead {
             return Err(fields.bad("attribute_bytes", attribute_bytes as u64, "0 to 4096"));
         }
         fields.zeros::<4>()?;
-        let origin = Origin {
-            session: fields.u64("session")?,
-            number: fields.u64("number")?,
-        };
+        let origin = Origin { session: fields.u64("session")?, number: fields.u64("number")? };
         if (flags & NAMED != 0) != (origin.session != 0) || (origin.session == 0 && origin.number != 0) {
             return Err(fields.bad("session", origin.session, "zero exactly when the flag NAMED is not set"));
         }
-        let cut_short = BadBody::CutShort {
-            frame: FRAME,
-            field: "payload",
-        };
+        let cut_short = BadBody::CutShort { frame: FRAME, field: "payload" };
         let payload_bytes = body_bytes.checked_sub(Self::BYTES + attribute_bytes).ok_or(cut_short)?;
         if payload_bytes > CHUNK_BYTES_MAX {
-            return Err(BadBody::TooLarge {
-                frame: FRAME,
-                bytes: payload_bytes,
-                bytes_max: CHUNK_BYTES_MAX,
-            });
+            return Err(BadBody::TooLarge { frame: FRAME, bytes: payload_bytes, bytes_max: CHUNK_BYTES_MAX });
         }
-        Ok(Self {
-            durability,
-            origin,
-            attribute_bytes,
-            payload_bytes,
-        })
+        Ok(Self { durability, origin, attribute_bytes, payload_bytes })
     }
 
     /// Where in the body the payload begins.
@@ -101,32 +86,16 @@ impl PutHead {
     /// # Errors
     /// The refusal to answer with, when the attributes are malformed.
     pub fn operation(&self, attributes: Bytes, payload: Payload) -> Result<Operation, Refusal> {
-        assert_eq!(
-            attributes.len(),
-            self.attribute_bytes,
-            "the run that the head announced"
-        );
-        assert_eq!(
-            payload.bytes.len(),
-            self.payload_bytes,
-            "the payload that the head announced"
-        );
+        assert_eq!(attributes.len(), self.attribute_bytes, "the run that the head announced");
+        assert_eq!(payload.bytes.len(), self.payload_bytes, "the payload that the head announced");
         let attributes = Attributes::parse(attributes).map_err(|bad| BadBody::Attributes { frame: FRAME, bad })?;
-        Ok(Operation::Put(Box::new(Put {
-            payload,
-            attributes,
-            durability: self.durability,
-            origin: self.origin,
-        })))
+        Ok(Operation::Put(Box::new(Put { payload, attributes, durability: self.durability, origin: self.origin })))
     }
 
     /// The fixed fields; attributes and payload follow.
     #[must_use]
     pub fn encode(&self) -> [u8; Self::BYTES] {
-        assert!(
-            self.attribute_bytes <= ATTRIBUTE_BYTES_MAX,
-            "attributes are checked when they are made"
-        );
+        assert!(self.attribute_bytes <= ATTRIBUTE_BYTES_MAX, "attributes are checked when they are made");
         let mut bytes = [0; Self::BYTES];
         bytes[0] = self.durability as u8;
         bytes[1] = if self.origin.session == 0 { 0 } else { NAMED };
@@ -152,12 +121,7 @@ pub(super) fn parse_stored(body: &[u8]) -> Result<Stored, BadBody> {
     let id = fields.object_id()?;
     let durability = durability(&mut fields)?;
     fields.skip::<3>()?;
-    Ok(Stored {
-        id,
-        size: fields.u64("size")?,
-        hash: ContentHash(fields.wide("content hash")?),
-        durability,
-    })
+    Ok(Stored { id, size: fields.u64("size")?, hash: ContentHash(fields.wide("content hash")?), durability })
 }
 
 #[cfg(test)]
@@ -182,10 +146,7 @@ mod tests {
         let empty = PutHead::parse(&bytes, 24 + 11).unwrap();
         assert_eq!(empty.payload_bytes, 0);
         assert_eq!(PutHead::parse(&bytes, 24 + 10).unwrap_err().status, Status::BadRequest);
-        assert_eq!(
-            PutHead::parse(&bytes[..23], 135).unwrap_err().status,
-            Status::BadRequest
-        );
+        assert_eq!(PutHead::parse(&bytes[..23], 135).unwrap_err().status, Status::BadRequest);
     }
 
     #[test]
@@ -208,11 +169,7 @@ mod tests {
 
     #[test]
     fn malformed_attributes_are_refused() {
-        let head = PutHead {
-            attribute_bytes: 2,
-            payload_bytes: 0,
-            ..head()
-        };
+        let head = PutHead { attribute_bytes: 2, payload_bytes: 0, ..head() };
         let payload = || Payload::of(Bytes::new());
         let refusal = head.operation(Bytes::from_static(b"\x01\x00"), payload()).unwrap_err();
         assert_eq!(refusal.status, Status::BadRequest);

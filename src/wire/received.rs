@@ -79,15 +79,7 @@ fn refusal(header: &Header, body: &[u8]) -> Refusal {
     let text = String::from_utf8_lossy(body);
     let (status, detail) = match Status::of_code(header.status) {
         Some(status) => (status, text.into_owned()),
-        None => (
-            Status::Internal,
-            format!("status {} is unknown to this client: {text}", header.status),
-        ),
+        None => (Status::Internal, format!("status {} is unknown to this client: {text}", header.status)),
     };
-    Refusal {
-        status,
-        stage: Stage::of_code(header.stage),
-        retry_after_ms: header.deadline_ms,
-        detail: detail.into(),
-    }
+    Refusal { status, stage: Stage::of_code(header.stage), retry_after_ms: header.deadline_ms, detail: detail.into() }
 }

@@ -45,11 +45,7 @@ impl ReplyTo {
     /// Where the reply to a request goes.
     #[must_use]
     pub fn request(header: &Header) -> Self {
-        Self {
-            opcode: header.opcode,
-            correlation: header.correlation,
-            checksum_kind: header.checksum_kind,
-        }
+        Self { opcode: header.opcode, correlation: header.correlation, checksum_kind: header.checksum_kind }
     }
 
     /// Where the reply goes to a frame whose header is refused.
@@ -82,21 +78,16 @@ impl ReplyTo {
     fn frame(self, is_last: bool, fixed: &[u8], mut parts: Vec<Bytes>) -> Reply {
         // An empty part would be an empty slice of a gathered write.
         parts.retain(|part| !part.is_empty());
-        Reply {
-            head: encode_frame(self.header(is_last), fixed, &parts),
-            parts,
-            room: None,
-            rest: None,
-            is_last,
-        }
+        Reply { head: encode_frame(self.header(is_last), fixed, &parts), parts, room: None, rest: None, is_last }
     }
 }
 
-/// The frame of an answer. `more_follows` is looked at for [`Answer::More`] alone: whether a further piece will come.
+/// The frame of an answer. `more_follows` says of content whether a further piece will come; content that still has its
+/// `rest` says so by itself.
 #[must_use]
 pub fn encode_answer(to: ReplyTo, answer: Answer, more_follows: bool) -> Reply {
     match answer {
-        Answer::Content(content) => encode_content(to, content),
+        Answer::Content(content) => encode_content(to, content, more_follows),
         Answer::More(piece) => encode_piece(to, &[], piece, !more_follows),
         Answer::Pong(bytes) | Answer::Status(bytes) => to.frame(true, &[], vec![bytes]),
         Answer::Stored(stored) => to.frame(true, &encode_stored(&stored), Vec::new()),
@@ -110,24 +101,16 @@ pub fn encode_answer(to: ReplyTo, answer: Answer, more_follows: bool) -> Reply {
     }
 }
 
-fn encode_content(to: ReplyTo, content: Content) -> Reply {
-    let Content {
-        meta,
-        range,
-        first,
-        rest,
-    } = content;
+fn encode_content(to: ReplyTo, content: Content, more_follows: bool) -> Reply {
+    let Content { meta, range, first, rest } = content;
     let rest = rest.filter(|rest| !rest.is_done());
     let head = encode_content_head(&meta, &range);
-    let reply = encode_piece(to, &head, first, rest.is_none());
+    let reply = encode_piece(to, &head, first, rest.is_none() && !more_follows);
     Reply { rest, ..reply }
 }
 
 fn encode_piece(to: ReplyTo, fixed: &[u8], piece: Piece, is_last: bool) -> Reply {
-    Reply {
-        room: piece.room,
-        ..to.frame(is_last, fixed, piece.parts)
-    }
+    Reply { room: piece.room, ..to.frame(is_last, fixed, piece.parts) }
 }
 
 /// The frame of a refusal. It is always the last one of its request.
@@ -182,11 +165,7 @@ mod tests {
     }
 
     fn to() -> ReplyTo {
-        ReplyTo {
-            opcode: Opcode::Get.code(),
-            correlation: 5,
-            checksum_kind: ChecksumKind::Crc32c,
-        }
+        ReplyTo { opcode: Opcode::Get.code(), correlation: 5, checksum_kind: ChecksumKind::Crc32c }
     }
 
     /// The header of a frame, after its length and checksum were checked against all that follows.
@@ -202,17 +181,9 @@ mod tests {
 
     fn content(rest: Option<Rest>) -> Answer {
         Answer::Content(Content {
-            meta: Arc::new(Meta {
-                size: 10,
-                hash: ContentHash(1),
-                stored_ms: 2,
-                attributes: Attributes::default(),
-            }),
+            meta: Arc::new(Meta { size: 10, hash: ContentHash(1), stored_ms: 2, attributes: Attributes::default() }),
             range: 0..10,
-            first: Piece {
-                parts: vec![Bytes::from_static(b"01"), Bytes::from_static(b"234")],
-                room: None,
-            },
+            first: Piece { parts: vec![Bytes::from_static(b"01"), Bytes::from_static(b"234")], room: None },
             rest: rest.map(|rest| Box::new(rest) as Box<dyn Pieces>),
         })
     }
@@ -225,10 +196,7 @@ mod tests {
             assert_eq!(reply.rest.is_none(), is_last);
         }
         for more_follows in [false, true] {
-            let piece = Piece {
-                parts: vec![Bytes::from_static(b"56789")],
-                room: None,
-            };
+            let piece = Piece { parts: vec![Bytes::from_static(b"56789")], room: None };
             let reply = encode_answer(to(), Answer::More(piece), more_follows);
             assert_eq!(header(&reply).is_last(), !more_follows);
         }
@@ -237,10 +205,7 @@ mod tests {
     #[test]
     fn content_is_shared_not_copied() {
         let bytes = Bytes::from(vec![7; 1000]);
-        let piece = Piece {
-            parts: vec![bytes.clone()],
-            room: None,
-        };
+        let piece = Piece { parts: vec![bytes.clone()], room: None };
         let reply = encode_answer(to(), Answer::More(piece), false);
         assert_eq!(reply.parts[0].as_ptr(), bytes.as_ptr());
     }

@@ -71,12 +71,7 @@ impl Request {
         match self {
             Self::Hello(hello) => (hello.encode(), Bytes::new()),
             Self::Ping(bytes) => (Vec::new(), bytes.clone()),
-            Self::Put {
-                durability,
-                origin,
-                attributes,
-                payload,
-            } => {
+            Self::Put { durability, origin, attributes, payload } => {
                 let attributes = attributes.bytes();
                 let head = PutHead {
                     durability: *durability,
