@@ -25,22 +25,17 @@ pub enum Refused {
     Full,
     /// No disk takes writes.
     NoDisk,
+    /// The processor has no place for a completion.
+    Completions,
 }
 
-/// How a read from a processor went. `T` is what is given back for another try.
+/// How a read from a processor went.
 #[derive(Debug)]
-pub enum Tried<E, T> {
+pub enum Tried<E> {
     /// It has ended, without a job.
     Done(E),
     /// A job was submitted.
     Submitted,
-    /// It needs this much room for what it reads.
-    NoRoom {
-        /// Bytes of room.
-        bytes: usize,
-        /// What to call again with.
-        again: T,
-    },
     /// It was not taken.
     Refused(Refused),
 }
