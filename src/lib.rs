@@ -1,5 +1,6 @@
 //! Larder: a storage node for very many small files.
 pub mod base;
+pub mod client;
 pub mod disk;
 pub mod metrics;
 pub mod request;
