@@ -1,7 +1,10 @@
 //! Larder: a storage node for very many small files.
 pub mod base;
 pub mod binary;
+pub mod client;
 pub mod disk;
+pub mod handler;
+pub mod io;
 pub mod metrics;
 pub mod net;
 pub mod request;

@@ -101,9 +101,15 @@ pub(super) fn of_refused(refused: Refused) -> Answer {
     Answer::Refused(match refused {
         Refused::ReadQueue => Refusal::busy(Stage::ReadQueue, 20, "the disk's readers have as much as they may"),
         Refused::AppendQueue => Refusal::busy(Stage::AppendQueue, 20, "the append lanes have as much as they may"),
-        Refused::DiskShare => Refusal::busy(Stage::Memory, 50, "the requests of this disk hold as much memory as they may"),
-        Refused::Completions => Refusal::busy(Stage::Processor, 20, "the processor has as much unfinished work as it may"),
-        Refused::Full => Refusal { status: Status::Full, stage: Stage::Disk, retry_after_ms: 1000, detail: FULL.into() },
+        Refused::DiskShare => {
+            Refusal::busy(Stage::Memory, 50, "the requests of this disk hold as much memory as they may")
+        }
+        Refused::Completions => {
+            Refusal::busy(Stage::Processor, 20, "the processor has as much unfinished work as it may")
+        }
+        Refused::Full => {
+            Refusal { status: Status::Full, stage: Stage::Disk, retry_after_ms: 1000, detail: FULL.into() }
+        }
         Refused::NoDisk => Refusal::new(Status::Unavailable, "no disk takes requests now; see `larder status`"),
     })
 }

@@ -127,9 +127,10 @@ fn answer_of(end: ReadEnd, head_only: bool, source: &Arc<Source>) -> Answer {
 fn absent(found: &Found) -> Answer {
     match found {
         Found::Damaged => answers::damaged(),
-        Found::Unavailable => {
-            Answer::refused(Status::Unavailable, "the object's volume is on no disk that is present; see `larder status`")
-        }
+        Found::Unavailable => Answer::refused(
+            Status::Unavailable,
+            "the object's volume is on no disk that is present; see `larder status`",
+        ),
         Found::Absent | Found::Object(_) | Found::Deleted(_) => answers::not_found(),
     }
 }

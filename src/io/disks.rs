@@ -6,7 +6,9 @@ use super::append;
 use super::background;
 use super::blocks::Blocks;
 use super::gate::Gate;
-use super::job::{Append, AppendEnd, DeleteEnd, LaneJob, LaneWork, PieceEnd, ReadEnd, ReadJob, ReadWork, Refused, Tried};
+use super::job::{
+    Append, AppendEnd, DeleteEnd, LaneJob, LaneWork, PieceEnd, ReadEnd, ReadJob, ReadWork, Refused, Tried,
+};
 use super::lane::Lane;
 use super::numbers::Numbers;
 use super::placement::Placement;
@@ -124,7 +126,8 @@ impl Disks {
             .map(|opened| opened.superblock.highest().max(opened.catalog.view().volumes().max().unwrap_or(VolumeId(0))))
             .max()
             .unwrap_or(VolumeId(0));
-        let superblocks = disks.iter().zip(&opened).map(|(disk, opened)| (disk.place(), Arc::clone(&opened.superblock)));
+        let superblocks =
+            disks.iter().zip(&opened).map(|(disk, opened)| (disk.place(), Arc::clone(&opened.superblock)));
         let numbers = Numbers::new(superblocks.collect(), highest);
         let blocks = Arc::new(Blocks::new(settings.cache_bytes));
         let (stop_background, stopped) = crossbeam_channel::bounded(0);
@@ -160,7 +163,8 @@ impl Disks {
                 log::warn!("disk {}: its room cannot be seen: {error}", unit.place);
             }
             reports.push(opened.report);
-            let workers = Workers { disk, read_queue, append_queue, appender: opened.appender, stopped: stopped.clone() };
+            let workers =
+                Workers { disk, read_queue, append_queue, appender: opened.appender, stopped: stopped.clone() };
             start(&unit, workers, settings.readers, &numbers, &mut threads)
                 .map_err(|error| OpenError::NoThread(unit.place.clone(), error))?;
             units.push(unit);

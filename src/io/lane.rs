@@ -35,6 +35,8 @@ pub(super) struct Lane {
     unsynced_since: Option<Moment>,
     idle: bool,
     group: Group,
+    /// A job that no longer fitted into the group before.
+    carried: Option<LaneJob>,
 }
 
 /// The jobs of one group, in the order of their entries.
@@ -42,7 +44,9 @@ pub(super) struct Lane {
 struct Group {
     entries: Vec<Entry>,
     ends: Vec<End>,
+    /// Bytes of its needles.
     bytes: usize,
+    payload_bytes: u64,
     sync: bool,
 }
 
@@ -58,12 +62,26 @@ impl Lane {
         appender: Appender,
         numbers: Arc<dyn VolumeNumbers>,
     ) -> Self {
-        Self { unit, queue, appender, numbers, last_ns: 0, unsynced_since: None, idle: false, group: Group::default() }
+        Self {
+            unit,
+            queue,
+            appender,
+            numbers,
+            last_ns: 0,
+            unsynced_since: None,
+            idle: false,
+            group: Group::default(),
+            carried: None,
+        }
     }
 
     pub(super) fn run(mut self) {
         loop {
-            match self.queue.receive_for(self.patience()) {
+            let next = match self.carried.take() {
+                Some(job) => Ok(Some(job)),
+                None => self.queue.receive_for(self.patience()),
+            };
+            match next {
                 Ok(Some(job)) => {
                     self.idle = false;
                     self.gather(job);
@@ -93,13 +111,17 @@ impl Lane {
         self.take(first, began);
         let window = Duration::from_nanos(self.last_ns / 8);
         let gap = window / 4;
-        while self.group.ends.len() < GROUP_NEEDLES_MAX && self.group.bytes < self.appender.group_bytes_max() {
+        while self.group.ends.len() < GROUP_NEEDLES_MAX {
             let next = match self.queue.try_receive() {
                 Ok(Some(job)) => Ok(Some(job)),
                 Ok(None) if self.unit.clock.now() < began + window => self.queue.receive_for(gap),
                 other => other,
             };
             match next {
+                Ok(Some(job)) if self.group.bytes + job.work.needle_bytes() > self.appender.group_bytes_max() => {
+                    self.carried = Some(job);
+                    return;
+                }
                 Ok(Some(job)) => {
                     let now = self.unit.clock.now();
                     self.take(job, now);
@@ -121,10 +143,11 @@ impl Lane {
             }
             return;
         }
+        self.group.bytes += job.work.needle_bytes();
         match job.work {
             LaneWork::Put { append, done } => {
                 let (hash, size) = (append.payload.hash, append.payload.bytes.len() as u64);
-                self.group.bytes += append.payload.bytes.len();
+                self.group.payload_bytes += size;
                 self.group.sync |= append.sync;
                 self.group.ends.push(End::Put { done, hash, size, held });
                 self.group.entries.push(Entry::Put {
@@ -156,7 +179,7 @@ impl Lane {
         metrics.append.record(took);
         metrics.groups.increment();
         metrics.needles.add(group.entries.len() as u64);
-        metrics.appended_bytes.add(group.bytes as u64);
+        metrics.appended_bytes.add(group.payload_bytes);
         if group.sync {
             self.last_ns = took;
             metrics.syncs.increment();
@@ -188,7 +211,7 @@ impl Lane {
                 self.count_out(held);
                 done.complete(match appended {
                     Ok(Appended::Stored(id)) => AppendEnd::Stored { id, hash, size, synced },
-                    Err(AppendError::Full) => AppendEnd::Full,
+                    Err(AppendError::Full { .. }) => AppendEnd::Full,
                     Ok(_) | Err(_) => AppendEnd::Failed,
                 });
             }
@@ -197,7 +220,7 @@ impl Lane {
                 done.complete(match appended {
                     Ok(Appended::Deleted { .. }) => DeleteEnd::Deleted,
                     Ok(Appended::NotFound) => DeleteEnd::NotFound,
-                    Err(AppendError::Full) => DeleteEnd::Full,
+                    Err(AppendError::Full { .. }) => DeleteEnd::Full,
                     Ok(Appended::Stored(_)) | Err(_) => DeleteEnd::Failed,
                 });
             }
@@ -237,10 +260,15 @@ impl Lane {
 
     fn note(&self, error: &AppendError) {
         match error {
-            AppendError::Full => self.unit.state.enter(&self.unit.place, DiskState::Full, "no room for an append"),
-            error => {
+            AppendError::Full { .. } => {
+                self.unit.state.enter(&self.unit.place, DiskState::Full, "no room for an append")
+            }
+            AppendError::Failed(failure) => {
                 self.unit.metrics.errors.increment();
-                self.unit.state.enter(&self.unit.place, DiskState::Failed, &error.to_string());
+                self.unit.state.enter(&self.unit.place, DiskState::Failed, &failure.to_string());
+            }
+            AppendError::Numbers(_) | AppendError::TooLarge { .. } => {
+                log::error!("disk {}: a group was not written: {error}", self.unit.place);
             }
         }
     }
@@ -250,7 +278,9 @@ impl Lane {
         let place = self.unit.place.clone();
         match self.appender.close() {
             Ok(()) => log::info!("disk {place}: closed cleanly"),
-            Err(error) => log::error!("disk {place}: not closed cleanly, the next start will recover its tail: {error}"),
+            Err(error) => {
+                log::error!("disk {place}: not closed cleanly, the next start will recover its tail: {error}")
+            }
         }
     }
 }

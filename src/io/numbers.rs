@@ -38,7 +38,7 @@ impl Numbers {
 impl VolumeNumbers for Numbers {
     fn next(&self) -> Result<VolumeId, StoreError> {
         let _giving = self.giving.lock();
-        let number = VolumeId(self.highest().0.checked_add(1).ok_or(StoreError::NumbersExhausted)?);
+        let number = VolumeId(self.highest().0.checked_add(1).ok_or_else(used_up)?);
         let (sender, receiver) = bounded(self.superblocks.len());
         // At once on all disks, each on a thread of its own: one that hangs holds up nobody else.
         for (place, superblock) in &self.superblocks {
@@ -71,8 +71,12 @@ impl VolumeNumbers for Numbers {
         self.highest.store(number.0, Ordering::Release);
         match (noted, last_error) {
             (0, Some(error)) => Err(error),
-            (0, None) => Err(StoreError::NumbersExhausted),
+            (0, None) => Err(used_up()),
             _ => Ok(number),
         }
     }
+}
+
+fn used_up() -> StoreError {
+    StoreError::NumbersUsedUp { place: "this node".to_string() }
 }

@@ -131,7 +131,12 @@ impl Target {
     }
 
     /// Answers from the cache of verified blocks, if all of the first piece is there.
-    pub(super) fn from_cache(&self, part: Option<ByteRange>, head_only: bool, room: &mut Option<Reservation>) -> Option<ReadEnd> {
+    pub(super) fn from_cache(
+        &self,
+        part: Option<ByteRange>,
+        head_only: bool,
+        room: &mut Option<Reservation>,
+    ) -> Option<ReadEnd> {
         let first = self.unit.blocks.find(self.key(0))?;
         let head = first.head?;
         if head.cookie != self.id.cookie {
@@ -387,5 +392,10 @@ pub(super) fn open_end(target: &Target, missed: &Missed) -> ReadEnd {
 
 pub(super) fn failed(target: &Target, error: &std::io::Error) {
     target.unit.metrics.errors.increment();
-    log::error!("disk {}: reading volume {:x} at {}: {error}", target.unit.place, target.id.volume.0, target.place.position);
+    log::error!(
+        "disk {}: reading volume {:x} at {}: {error}",
+        target.unit.place,
+        target.id.volume.0,
+        target.place.position
+    );
 }

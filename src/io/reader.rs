@@ -11,6 +11,7 @@ use crate::base::clock::Moment;
 use crate::base::completion::Completion;
 use crate::base::queue::{Closed, QueueReceiver};
 use crate::base::range::ByteRange;
+use crate::store::FLAG_NAMED;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -115,7 +116,7 @@ fn try_piece(reading: &Reading, range: &Range<u64>) -> Result<Vec<bytes::Bytes>,
 fn check_delete(target: &Target) -> Result<(), DeleteEnd> {
     let mut room = None;
     match open(target, None, true, &mut room) {
-        ReadEnd::Opened(opened) if opened.head.is_named() => Err(DeleteEnd::Named),
+        ReadEnd::Opened(opened) if opened.head.flags & FLAG_NAMED != 0 => Err(DeleteEnd::Named),
         ReadEnd::Opened(_) => Ok(()),
         ReadEnd::NotFound | ReadEnd::OutOfRange { .. } => Err(DeleteEnd::NotFound),
         ReadEnd::Damaged => Err(DeleteEnd::Damaged),

@@ -14,7 +14,6 @@ use crate::store::{Catalog, Identity, Superblock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-#[derive(Debug)]
 pub(super) struct Unit {
     pub(super) index: usize,
     pub(super) place: String,
@@ -37,6 +36,12 @@ pub(super) struct Unit {
     pub(super) stopping: AtomicBool,
     /// Jobs are refused from here on: the node is being stopped.
     pub(super) closed: AtomicBool,
+}
+
+impl std::fmt::Debug for Unit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unit").field("place", &self.place).finish_non_exhaustive()
+    }
 }
 
 /// What the jobs of one disk hold of a budget: at most half, so that a slow disk leaves room for the others.
