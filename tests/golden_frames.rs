@@ -319,6 +319,17 @@ fn a_flipped_bit_of_a_checked_golden_frame_is_seen() {
     }
 }
 
+#[test]
+fn a_client_in_another_language_speaks_the_page_too() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop");
+    let run = std::process::Command::new("python3")
+        .args(["-B", "golden_test.py"])
+        .current_dir(folder)
+        .output()
+        .expect("this test needs python3, 3.8 or newer, and nothing else");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+}
+
 fn received_of(frame: &[u8], content_began: bool) -> Received {
     let (header, body) = split(frame);
     let header = Header::parse_reply(&header).unwrap();
