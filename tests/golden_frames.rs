@@ -200,7 +200,7 @@ fn replies() -> Vec<(&'static str, u8, u64, ChecksumKind, Answer, Received)> {
     .collect::<Vec<_>>();
     let busy = Refusal::busy(Stage::AppendQueue, 40, "disk 0 has no room in its append queue");
     let damaged = Refusal::new(Status::Damaged, "block 0 of 3-1f failed its checksum");
-    let unknown = Refusal::new(Status::UnknownOperation, "opcode 0x2a is unknown to this node");
+    let unknown = Header::request(0x2a, Crc32, 10, 0).known_opcode().unwrap_err();
     for (name, opcode, correlation, kind, refusal) in [
         ("put-busy-reply", 0x10, 5, Unchecked, busy),
         ("get-range-reply-2", 0x11, 7, Crc32, damaged),

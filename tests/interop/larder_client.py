@@ -175,9 +175,10 @@ class Ticket:
             raise self.error
         try:
             return self._decode(self.frames)
-        except struct.error:
-            self._client._fail(ProtocolError("the body of a reply is cut short"))
-            raise ProtocolError("the body of a reply is cut short") from None
+        except (struct.error, IndexError, ValueError) as error:
+            broken = ProtocolError(f"the body of a reply is not what its op says: {error}")
+            self._client._fail(broken)
+            raise broken from None
 
 
 class LarderClient:
