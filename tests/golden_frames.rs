@@ -133,7 +133,7 @@ fn replies() -> Vec<(&'static str, u8, u64, ChecksumKind, Answer, Received)> {
     .collect::<Vec<_>>();
     let busy = Refusal::busy(Stage::AppendQueue, 40, "disk 0 has no room in its append queue");
     let damaged = Refusal::new(Status::Damaged, "block 0 of 3-1f failed its checksum");
-    let unknown = Refusal::new(Status::UnknownOperation, "opcode 0x2a is unknown to this node");
+    let unknown = Header::request(0x2a, Crc32, 10, 0).known_opcode().unwrap_err();
     for (name, opcode, correlation, kind, refusal) in [
         ("put-busy-reply", 0x10, 5, Unchecked, busy),
         ("get-range-reply-2", 0x11, 7, Crc32, damaged),
@@ -226,6 +226,17 @@ fn a_flipped_bit_of_a_checked_golden_frame_is_seen() {
             assert!(!taken, "{name} with bit {bit} flipped was taken");
         }
     }
+}
+
+#[test]
+fn a_client_in_another_language_speaks_the_page_too() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop");
+    let run = std::process::Command::new("python3")
+        .args(["-B", "golden_test.py"])
+        .current_dir(folder)
+        .output()
+        .expect("this test needs python3, 3.8 or newer, and nothing else");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
 }
 
 fn received_of(frame: &[u8], content_began: bool) -> Received {

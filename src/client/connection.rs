@@ -8,13 +8,13 @@
 use super::builder::after;
 use super::waiting::{Event, Waiting};
 use super::{ClientBuilder, ClientError};
-use crate::base::limits::BODY_BYTES_MAX;
+use crate::base::limits::{BODY_BYTES_MAX, READ_BUFFER_BYTES};
 use crate::request::Limits;
 use crate::wire::{ChecksumKind, HEADER_BYTES, Header, HeaderError, Hello, Received, Request, Welcome};
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, BufReader, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -77,7 +77,8 @@ impl Connection {
             }),
             room: Condvar::new(),
         });
-        let (input, of_reader) = (stream.try_clone().map_err(failed)?, Arc::clone(&shared));
+        let input = BufReader::with_capacity(READ_BUFFER_BYTES, stream.try_clone().map_err(failed)?);
+        let of_reader = Arc::clone(&shared);
         let reader = std::thread::Builder::new()
             .name("larder-client".to_owned())
             .spawn(move || of_reader.read_all(input))
@@ -177,7 +178,7 @@ impl Drop for Connection {
 
 impl Shared {
     /// The reader thread.
-    fn read_all(&self, mut input: TcpStream) {
+    fn read_all(&self, mut input: BufReader<TcpStream>) {
         let reason = loop {
             if let Err(reason) = self.read_one(&mut input) {
                 break reason;

@@ -127,6 +127,64 @@ fn a_range_is_asked_for_and_a_stream_is_written() {
 }
 
 #[test]
+fn the_largest_object_goes_there_and_back() {
+    // Far more than a socket takes at once, so that frames are written and read in parts.
+    let content: Bytes = (0..8u32 << 20).map(|n| (n % 251) as u8).collect();
+    let sent = content.clone();
+    let node = script(move |peer| {
+        let (header, body) = peer.expect(Opcode::Put);
+        peer.answer(&header, stored(&body), false);
+        assert!(body[PutHead::BYTES..] == sent);
+        let (header, _) = peer.expect(Opcode::Get);
+        let meta = Arc::new(Meta {
+            size: sent.len() as u64,
+            hash: content_hash(&sent),
+            stored_ms: 5,
+            attributes: Attributes::default(),
+        });
+        let mut pieces = sent.chunks(256 << 10);
+        let first = Content {
+            meta,
+            range: 0..sent.len() as u64,
+            first: piece(pieces.next().unwrap()),
+            rest: Some(Box::new(Rest)),
+        };
+        peer.answer(&header, Answer::Content(first), true);
+        while let Some(next) = pieces.next() {
+            peer.answer(&header, Answer::More(piece(next)), pieces.len() > 0);
+        }
+    });
+    with_node(options(), 100, vec![node], |client| {
+        let stored = client.put(content.clone(), PutOptions::default()).unwrap();
+        let object = client.get(stored.id).unwrap();
+        assert!(object.content == content && object.range == (0..8 << 20));
+    });
+}
+
+#[test]
+fn many_threads_share_a_client() {
+    let node = script(|peer| {
+        for _ in 0..200 {
+            let (header, body) = peer.expect(Opcode::Put);
+            peer.answer(&header, stored(&body), false);
+        }
+    });
+    with_node(options(), 3, vec![node], |client| {
+        std::thread::scope(|scope| {
+            for thread in 0..4u8 {
+                scope.spawn(move || {
+                    for n in 0..50u8 {
+                        let content = vec![thread, n, 7];
+                        let stored = client.put(content.clone(), PutOptions::default()).unwrap();
+                        assert_eq!(stored.hash, content_hash(&content));
+                    }
+                });
+            }
+        });
+    });
+}
+
+#[test]
 fn a_silent_node_is_given_up_at_the_deadline() {
     let (done, wait) = channel::<()>();
     let silent = script(move |peer| {

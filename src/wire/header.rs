@@ -246,6 +246,17 @@ impl Header {
         bytes
     }
 
+    /// The operation, if this version knows it.
+    ///
+    /// # Errors
+    /// The refusal to answer with; the body is skipped, and the connection lives.
+    pub fn known_opcode(&self) -> Result<Opcode, Refusal> {
+        Opcode::of_code(self.opcode).ok_or_else(|| {
+            let detail = format!("opcode {:#04x} is unknown to this node", self.opcode);
+            Refusal::new(Status::UnknownOperation, detail)
+        })
+    }
+
     /// Whether a node sent it.
     #[must_use]
     pub fn is_reply(&self) -> bool {
