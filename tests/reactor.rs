@@ -11,11 +11,12 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::time::Duration;
 use support::raw::{Raw, put};
-use support::reactor::{AT_ONCE, BROKEN, CONTENT, DROPPED, HELD, Reactor, Script, byte_at, id};
+use support::reactor::{AT_ONCE, BROKEN, CONTENT, DROPPED, HELD, Reactor, Script, byte_at, id, meta};
 use support::{content, eventually};
 
-fn pong(byte: u8) -> Answer {
-    Answer::Pong(Bytes::from(vec![byte]))
+/// What a held request is answered with; the size tells answers apart.
+fn stat(size: u64) -> Answer {
+    Answer::Stat(meta(size))
 }
 
 #[test]
@@ -28,9 +29,9 @@ fn replies_come_as_they_are_ready() {
     assert_eq!(raw.receive().0.correlation, 12);
     let first = reactor.take_held();
     let second = reactor.take_held();
-    second.answer(pong(2));
+    second.answer(stat(2));
     assert_eq!(raw.receive().0.correlation, 11);
-    first.answer(pong(1));
+    first.answer(stat(1));
     assert_eq!(raw.receive().0.correlation, 10);
     reactor.assert_at_rest();
 }
@@ -67,10 +68,12 @@ fn a_request_is_timed_out_by_its_processor_and_a_late_answer_finds_nobody() {
     raw.send(6, &Request::Stat(id(HELD)));
     let late = reactor.take_held();
     let new = reactor.take_held();
-    late.answer(pong(1));
-    new.answer(Answer::Pong(Bytes::from_static(b"22")));
-    let (header, _) = raw.receive();
-    assert_eq!((header.correlation, header.body_bytes), (6, 2), "the new request got the late answer");
+    late.answer(stat(1));
+    new.answer(stat(2));
+    match raw.receive() {
+        (header, Received::Stat(meta)) => assert_eq!((header.correlation, meta.size), (6, 2)),
+        other => panic!("{other:?}"),
+    }
     reactor.assert_at_rest();
 }
 
@@ -97,7 +100,7 @@ fn a_connection_at_its_bound_is_muted_until_an_answer_leaves() {
     assert_eq!(Raw::connect(reactor.address).status(&Request::Stat(id(AT_ONCE))), Status::Ok);
     let mut seen = BTreeSet::new();
     for _ in 0..20 {
-        reactor.take_held().answer(pong(0));
+        reactor.take_held().answer(stat(0));
         seen.insert(raw.receive().0.correlation);
         assert!(reactor.metrics.in_flight.value() <= 8);
     }
@@ -252,7 +255,7 @@ fn a_peer_that_goes_away_is_counted_and_its_room_comes_back() {
     let held = reactor.take_held();
     drop(raw);
     eventually("both are abandoned", || reactor.metrics.abandoned.value() == 2);
-    held.answer(pong(1));
+    held.answer(stat(1));
     eventually("the connection is gone", || reactor.metrics.connections.value() == 0);
     reactor.assert_at_rest();
 }
@@ -263,7 +266,7 @@ fn a_peer_that_half_closes_still_gets_its_answers() {
     let mut raw = Raw::connect(reactor.address);
     raw.send(1, &Request::Stat(id(HELD)));
     raw.socket.shutdown(std::net::Shutdown::Write).unwrap();
-    reactor.take_held().answer(pong(1));
+    reactor.take_held().answer(stat(1));
     assert_eq!(raw.receive().0.correlation, 1);
     assert!(raw.has_ended());
     reactor.assert_at_rest();
@@ -328,7 +331,7 @@ fn a_drain_finishes_what_is_in_flight_and_refuses_what_is_new() {
     raw.send(2, &Request::Stat(id(AT_ONCE)));
     let (correlation, refusal) = raw.refusal();
     assert_eq!((correlation, refusal.status), (2, Status::ShuttingDown));
-    held.answer(pong(1));
+    held.answer(stat(1));
     assert_eq!(raw.receive().0.correlation, 1);
     assert!(raw.has_ended());
     eventually("all threads ended", || reactor.is_finished());

@@ -81,7 +81,8 @@ impl Script {
         };
         let metrics = Arc::<ProcessorMetrics>::default();
         let (held, stored) = (Arc::default(), Arc::default());
-        let service = Scripted { held: Arc::clone(&held), stored: Arc::clone(&stored), budget: Arc::clone(&budget_out) };
+        let service =
+            Scripted { held: Arc::clone(&held), stored: Arc::clone(&stored), budget: Arc::clone(&budget_out) };
         let processor = Processor::new(parts, Box::new(service), Arc::clone(&metrics)).unwrap();
         let inbox = processor.inbox();
         let limits = Limits {
@@ -104,9 +105,7 @@ impl Script {
             std::thread::spawn(move || processor.run().unwrap()),
             std::thread::spawn(move || acceptor.run().unwrap()),
         ];
-        Reactor {
-            address, metrics, node_metrics, budget_in, budget_out, held, stored, control, inbox, nudge, threads,
-        }
+        Reactor { address, metrics, node_metrics, budget_in, budget_out, held, stored, control, inbox, nudge, threads }
     }
 }
 
@@ -173,8 +172,12 @@ impl Service for Scripted {
             Operation::Ping(bytes) => Outcome::Answered(Answer::Pong(bytes)),
             Operation::Put(put) => {
                 let payload = put.payload;
-                let stored =
-                    Stored { id: id(5), hash: payload.hash, size: payload.bytes.len() as u64, durability: Durability::Disk };
+                let stored = Stored {
+                    id: id(5),
+                    hash: payload.hash,
+                    size: payload.bytes.len() as u64,
+                    durability: Durability::Disk,
+                };
                 // A copy, so that the buffer and its room go back.
                 self.stored.lock().unwrap().push(Bytes::copy_from_slice(&payload.bytes));
                 Outcome::Answered(Answer::Stored(stored))
@@ -216,7 +219,7 @@ impl Scripted {
     }
 }
 
-fn meta(size: u64) -> Arc<Meta> {
+pub fn meta(size: u64) -> Arc<Meta> {
     Arc::new(Meta { size, hash: ContentHash(9), stored_ms: 1, attributes: Attributes::default() })
 }
 
