@@ -4,5 +4,6 @@ pub mod binary;
 pub mod disk;
 pub mod metrics;
 pub mod net;
+pub mod node;
 pub mod request;
 pub mod wire;
