@@ -152,7 +152,7 @@ impl Default for Configuration {
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             volume_bytes: VOLUME_BYTES_DEFAULT,
             reserve_bytes: None,
-            fill_ahead_bytes: 16 << 20,
+            fill_ahead_bytes: 4 << 20,
             open_files_max: 4096,
             log: LogLevel::Info,
         }
