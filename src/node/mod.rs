@@ -2,4 +2,4 @@
 
 mod configuration;
 
-pub use configuration::{Configuration, ConfigurationError, LogLevel};
+pub use configuration::{Configuration, ConfigurationError};

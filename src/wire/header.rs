@@ -91,7 +91,7 @@ pub enum HeaderError {
         /// What its bytes give.
         expected: u32,
     },
-    /// A field that must be zero is not, or a frame goes the wrong way.
+    /// A field that must be zero is not, a request has the number 0, or a frame goes the wrong way.
     #[error("header field {field} is {value:#x}, which this version does not allow")]
     Reserved {
         /// The request.
@@ -180,6 +180,14 @@ impl Header {
             return Err(HeaderError::Version { correlation, opcode, version, body_bytes });
         }
         check_zeros(bytes, flags, opcode, correlation)?;
+        if flags & REPLY == 0 && correlation == 0 {
+            return Err(HeaderError::Reserved {
+                correlation,
+                opcode,
+                field: "correlation",
+                value: 0,
+            });
+        }
         let kind = bytes[KIND_AT];
         let Some(checksum_kind) = ChecksumKind::of_code(kind) else {
             return Err(HeaderError::ChecksumKind { correlation, opcode, kind, body_bytes });
@@ -241,6 +249,17 @@ impl Header {
         let checksum = crc32(&bytes[..HEADER_CHECKSUM_AT]);
         put(&mut bytes, HEADER_CHECKSUM_AT, checksum.to_le_bytes());
         bytes
+    }
+
+    /// The operation, if this version knows it.
+    ///
+    /// # Errors
+    /// The refusal to answer with; the body is skipped, and the connection lives.
+    pub fn known_opcode(&self) -> Result<Opcode, Refusal> {
+        Opcode::of_code(self.opcode).ok_or_else(|| {
+            let detail = format!("opcode {:#04x} is unknown to this node", self.opcode);
+            Refusal::new(Status::UnknownOperation, detail)
+        })
     }
 
     /// Whether a node sent it.
@@ -419,6 +438,10 @@ mod tests {
         }
         assert!(Header::parse(&with(FLAGS_AT, 2)).is_err(), "LAST is for replies");
         assert!(Header::parse(&with(KIND_AT, 0)).is_err(), "no kind, but a checksum");
+        assert!(
+            Header::parse(&with(CORRELATION_AT, 0)).is_err(),
+            "0 is the connection itself"
+        );
     }
 
     #[test]

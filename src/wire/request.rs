@@ -5,7 +5,8 @@
 use super::object::encode_object_id;
 use super::{ChecksumKind, Get, HEADER_BYTES, Header, Hello, Opcode, PutHead};
 use crate::base::ids::{ObjectId, Origin};
-use crate::request::{Attributes, ByteRange, Durability};
+use crate::base::limits::CHUNK_BYTES_MAX;
+use crate::request::{Attributes, ByteRange, Durability, Refusal, Status};
 use bytes::Bytes;
 
 /// A request, as a client says it.
@@ -54,6 +55,23 @@ impl Request {
             Self::Delete(_) => Opcode::Delete,
             Self::Status => Opcode::Status,
         }
+    }
+
+    /// Whether it is within the limits of the protocol, which a node would refuse it for.
+    ///
+    /// # Errors
+    /// TOO_LARGE, as the node would say.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let (what, bytes, bytes_max) = match self {
+            Self::Put { payload, .. } => ("an object", payload.len(), CHUNK_BYTES_MAX),
+            Self::Ping(bytes) => ("a ping", bytes.len(), Opcode::Ping.body_bytes_max()),
+            _ => return Ok(()),
+        };
+        if bytes <= bytes_max {
+            return Ok(());
+        }
+        let detail = format!("{what} of {bytes} bytes is over the limit of {bytes_max}");
+        Err(Refusal::new(Status::TooLarge, detail))
     }
 
     /// The bytes of its frame, to be sent one after the other: the head, and the content if there is any.

@@ -140,6 +140,15 @@ impl Configuration {
         {
             return Some(format!("data[{place}] is {} again: name each directory once", twice.display()));
         }
+        // A word that is no level would be taken for the name of a module that never logs.
+        let is_level = |part: &&str| part.rsplit('=').next().is_some_and(|word| word.parse::<log::LevelFilter>().is_ok());
+        if let Some(part) = self.log.split(',').find(|part| !is_level(part)) {
+            return Some(format!(
+                "log = {:?}: `{part}` is no level: want off, error, warn, info, debug or trace, or a module and a level as \
+                 larder::net=debug, with commas between",
+                self.log
+            ));
+        }
         if self.deadline_default_ms > self.deadline_max_ms {
             return Some(format!(
                 "deadline_default_ms = {} is over deadline_max_ms = {}: lower the one or raise the other",

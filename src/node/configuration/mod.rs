@@ -87,39 +87,9 @@ pub struct Configuration {
     pub fill_ahead_bytes: u64,
     /// Segment files of the node that may be open at once.
     pub open_files_max: usize,
-    /// The least severe lines that are logged.
-    pub log: LogLevel,
-}
-
-/// How much is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// Nothing.
-    Off,
-    /// What does not work.
-    Error,
-    /// And what may stop to work.
-    Warn,
-    /// And what an operator likes to know.
-    Info,
-    /// And each step of rare things.
-    Debug,
-    /// And each step of everything: slow.
-    Trace,
-}
-
-impl From<LogLevel> for log::LevelFilter {
-    fn from(level: LogLevel) -> Self {
-        match level {
-            LogLevel::Off => Self::Off,
-            LogLevel::Error => Self::Error,
-            LogLevel::Warn => Self::Warn,
-            LogLevel::Info => Self::Info,
-            LogLevel::Debug => Self::Debug,
-            LogLevel::Trace => Self::Trace,
-        }
-    }
+    /// The least severe lines that are logged, as `info`, or by module, as `info,larder::net=debug`. The variable
+    /// `RUST_LOG` wins.
+    pub log: String,
 }
 
 const MIB: usize = 1 << 20;
@@ -154,7 +124,7 @@ impl Default for Configuration {
             reserve_bytes: None,
             fill_ahead_bytes: 4 << 20,
             open_files_max: 4096,
-            log: LogLevel::Info,
+            log: "info".to_string(),
         }
     }
 }
