@@ -8,6 +8,7 @@ pub mod io;
 pub mod journal;
 pub mod metrics;
 pub mod net;
+pub mod node;
 pub mod request;
 pub mod store;
 pub mod wire;

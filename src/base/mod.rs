@@ -14,4 +14,5 @@ pub mod payload;
 pub mod queue;
 pub mod random;
 pub mod range;
+pub mod size;
 pub mod thread;

@@ -143,7 +143,6 @@ impl Disks {
                 place: disk.place(),
                 identity: opened.identity,
                 catalog: opened.catalog,
-                superblock: opened.superblock,
                 reads,
                 appends,
                 gate: Gate::new(settings.readers),

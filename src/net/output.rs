@@ -195,7 +195,7 @@ mod tests {
             let room = Budget::new(1 << 20);
             let metrics = ProcessorMetrics::default();
             let mut output = Output::default();
-            let mut want = Vec::new();
+            let mut want: Vec<u8> = Vec::new();
             for (n, length) in lengths.iter().enumerate() {
                 let bytes = vec![n as u8; *length];
                 want.extend(&bytes);

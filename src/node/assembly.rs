@@ -7,7 +7,7 @@ use super::status::NodeStatus;
 use super::{Configuration, NodeError};
 use crate::base::budget::Budget;
 use crate::base::buffers::BufferPool;
-use crate::base::clock::{Clock, SystemClock};
+use crate::base::clock::SystemClock;
 use crate::base::limits::{BODY_BYTES_MAX, CHUNK_BYTES_MAX};
 use crate::base::mailbox::Wake;
 use crate::base::thread;
@@ -224,7 +224,7 @@ fn disk_settings(configuration: &Configuration) -> DiskSettings {
         read_queue_max: configuration.read_queue_max,
         append_queue_max: configuration.append_queue_max,
         append_queue_bytes_max: configuration.append_queue_bytes_max,
-        cache_bytes: configuration.cache_bytes,
+        cache_bytes: configuration.cache_bytes as u64,
         share_in_bytes: configuration.budget_in_bytes / 2,
         share_out_bytes: configuration.budget_out_bytes / 2,
     }

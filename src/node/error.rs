@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
     /// A data directory cannot be reached.
-    #[error("data directory {place}: {error}: make it a directory that this user may write to, or name another with --data")]
+    #[error(
+        "data directory {place}: {error}: make it a directory that this user may write to, or name another with --data"
+    )]
     Directory {
         /// The directory.
         place: String,

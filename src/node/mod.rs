@@ -1,7 +1,7 @@
-//! The node: builds everything bottom-up, stops it top-down.
+//! A node: its configuration, and how its parts are built bottom-up and stopped top-down.
 
 mod assembly;
-pub mod configuration;
+mod configuration;
 mod error;
 mod logging;
 mod run;
@@ -9,6 +9,6 @@ mod signals;
 mod status;
 
 pub use assembly::Node;
-pub use configuration::Configuration;
+pub use configuration::{Configuration, ConfigurationError};
 pub use error::NodeError;
 pub use run::run;

@@ -103,7 +103,9 @@ impl NodeStatus {
 
     fn answers(&self) -> Value {
         let count = |status: Status| self.sum(|processor| processor.by_status.of(status.code()));
-        Value::Object(Status::ALL.into_iter().map(|status| (status.name().to_lowercase(), count(status).into())).collect())
+        Value::Object(
+            Status::ALL.into_iter().map(|status| (status.name().to_lowercase(), count(status).into())).collect(),
+        )
     }
 
     fn connections(&self) -> Value {

@@ -112,15 +112,7 @@ impl Recovery<'_> {
         for (&base, &(_, closed)) in &state.segments {
             // Only the last segment can be open; an earlier one lost its record of closing, and nothing was written to it since.
             let mark = self.marks.marks.iter().find(|mark| mark.volume == volume);
-            let which = Which {
-                identity: self.identity,
-                volume,
-                state,
-                base,
-                closed,
-                mark,
-                chain,
-            };
+            let which = Which { identity: self.identity, volume, state, base, closed, mark, chain };
             let mended = self.segment(&which, Some(base) == last)?;
             chain =
                 (mended.plan.cases.iter().all(|case| *case == crate::journal::Case::A)).then_some(mended.plan.chain);
@@ -153,9 +145,7 @@ impl Recovery<'_> {
         }
         match mended.file.filter(|_| last && !plan.close) {
             Some(file) => {
-                let allocated = file
-                    .len()
-                    .map_err(StoreError::io(&**self.disk, &which.name(), "stat"))?;
+                let allocated = file.len().map_err(StoreError::io(&**self.disk, &which.name(), "stat"))?;
                 mended.segment.handle().pin(Arc::clone(&file));
                 writer.tail = Some(Tail {
                     segment: mended.segment,
@@ -163,11 +153,7 @@ impl Recovery<'_> {
                     end: plan.end,
                     filled: sector_end(plan.end),
                     allocated: allocated.max(sector_end(plan.end)),
-                    synced: Synced {
-                        next: plan.next,
-                        position: plan.end,
-                        chain: plan.chain,
-                    },
+                    synced: Synced { next: plan.next, position: plan.end, chain: plan.chain },
                     closing_at: Some(plan.next),
                     touched: self.clock.now(),
                 });
@@ -182,11 +168,7 @@ impl Recovery<'_> {
                     tombstones: counts.tombstones.load(Ordering::Relaxed),
                     chain: plan.chain,
                 };
-                self.news.push(Record::SegmentClosed {
-                    volume: which.volume,
-                    base: which.base,
-                    closed,
-                });
+                self.news.push(Record::SegmentClosed { volume: which.volume, base: which.base, closed });
                 writer.closed_bytes += plan.end;
             }
         }
@@ -204,8 +186,7 @@ impl Recovery<'_> {
         if open {
             // After a failed sync the page cache shows what the disk lacks: write what is dirty, then look at the disk.
             file.sync_all().map_err(StoreError::io(&**self.disk, &name, "sync"))?;
-            file.drop_pages()
-                .map_err(StoreError::io(&**self.disk, &name, "drop the pages of"))?;
+            file.drop_pages().map_err(StoreError::io(&**self.disk, &name, "drop the pages of"))?;
         }
         let proof = which.proof();
         let verify_from = if open { proof.synced } else { Sequence(u64::MAX) };
@@ -242,13 +223,7 @@ impl Recovery<'_> {
         };
         let mut plan = plan(&sight, &Proof { closed: true, ..proof });
         plan.close = true;
-        let replayed = Replayed {
-            found: Vec::new(),
-            sight,
-            header_whole: true,
-            file_bytes: 0,
-            unreadable: 0,
-        };
+        let replayed = Replayed { found: Vec::new(), sight, header_whole: true, file_bytes: 0, unreadable: 0 };
         self.mend(which, replayed, plan, None)
     }
 
@@ -271,14 +246,7 @@ impl Recovery<'_> {
         let capacity = if file.is_some() { known.max(room) } else { known }.min(most);
         let end = plan.end.max(SEGMENT_HEADER_BYTES as u64);
         let handle = self.handles.handle(which.name());
-        let segment = Arc::new(Segment::new(
-            which.volume,
-            which.base,
-            which.state.salt,
-            handle,
-            capacity,
-            end,
-        ));
+        let segment = Arc::new(Segment::new(which.volume, which.base, which.state.salt, handle, capacity, end));
         let kept = |found: &&Found| found.sequence < plan.next && plan.cut.is_none_or(|cut| found.position < cut);
         let mut tombstones = Vec::new();
         let mut sealed = false;
@@ -291,14 +259,7 @@ impl Recovery<'_> {
         let next = plan.next.min(which.base.plus(segment.capacity()));
         segment.publish(end, next);
         let last_epoch = replayed.sight.epoch.0;
-        Mended {
-            segment,
-            tombstones,
-            plan,
-            sealed,
-            file,
-            last_epoch,
-        }
+        Mended { segment, tombstones, plan, sealed, file, last_epoch }
     }
 
     fn mark_damaged(&mut self, which: &Which<'_>, segment: &Segment, plan: &Plan) {
@@ -323,11 +284,7 @@ impl Recovery<'_> {
             });
             if new {
                 let first = Sequence(range.start);
-                self.news.push(Record::DamageFound {
-                    volume: which.volume,
-                    first,
-                    count,
-                });
+                self.news.push(Record::DamageFound { volume: which.volume, first, count });
             }
         }
         // What a scrub found before stays marked: this walk does not read every body.
@@ -360,32 +317,18 @@ impl Recovery<'_> {
             name,
             "copy the torn tail of",
         ))?;
-        file.set_len(position)
-            .map_err(StoreError::io(&**self.disk, name, "cut"))?;
+        file.set_len(position).map_err(StoreError::io(&**self.disk, name, "cut"))?;
         file.sync_all().map_err(StoreError::io(&**self.disk, name, "sync"))?;
-        self.report.cuts.push(Cut {
-            file: name.to_string(),
-            position,
-            bytes,
-            copy,
-        });
+        self.report.cuts.push(Cut { file: name.to_string(), position, bytes, copy });
         Ok(())
     }
 }
 
 fn set_damaged(segment: &Segment, sequence: Sequence, position: u64) {
     let slot = segment.slot(sequence);
-    let position = if slot.is_absent() {
-        position.next_multiple_of(8)
-    } else {
-        slot.position()
-    };
+    let position = if slot.is_absent() { position.next_multiple_of(8) } else { slot.position() };
     let marked = Slot::at(position.clamp(8, SEGMENT_BYTES_MAX - 8)).damaged();
-    let kept = if slot.is_other_kind() {
-        marked.other_kind()
-    } else {
-        marked
-    };
+    let kept = if slot.is_other_kind() { marked.other_kind() } else { marked };
     segment.store(sequence, kept);
     segment.counts().damaged.fetch_add(1, Ordering::Relaxed);
 }
