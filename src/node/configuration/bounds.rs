@@ -136,12 +136,13 @@ impl Configuration {
             return Some("data is empty: name one directory for each disk".to_string());
         }
         if let Some((place, twice)) =
-            self.data.iter().enumerate().find(|(place, one)| self.data.iter().take(*place).any(|before| before == one))
+            self.data.iter().enumerate().find(|(place, one)| self.data.iter().take(*place).any(|before| before == *one))
         {
             return Some(format!("data[{place}] is {} again: name each directory once", twice.display()));
         }
         // A word that is no level would be taken for the name of a module that never logs.
-        let is_level = |part: &&str| part.rsplit('=').next().is_some_and(|word| word.parse::<log::LevelFilter>().is_ok());
+        let is_level =
+            |part: &&str| part.rsplit('=').next().is_some_and(|word| word.parse::<log::LevelFilter>().is_ok());
         if let Some(part) = self.log.split(',').find(|part| !is_level(part)) {
             return Some(format!(
                 "log = {:?}: `{part}` is no level: want off, error, warn, info, debug or trace, or a module and a level as \
