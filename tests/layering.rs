@@ -47,7 +47,7 @@ const POWERS: &str = "
     rustix::fs             [disk]
     std::thread::spawn     [base]                    base::thread names its threads and reports their panics
     std::thread::scope     [base]
-    std::thread::Builder   [base]
+    std::thread::Builder   [base client]             the client library reads each connection on a thread of its own
 ";
 
 #[test]
