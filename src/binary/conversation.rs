@@ -84,7 +84,7 @@ impl Conversation {
         };
         let to = ReplyTo::request(&header);
         if opcode == Opcode::Hello {
-            return Ok(self.greet(to, &body.bytes));
+            return self.greet(to, &body.bytes);
         }
         let operation = match put {
             Some(put) => put.operation(body)?,
@@ -93,17 +93,16 @@ impl Conversation {
         Ok(Arrival::Request { tag: tag_of(to), operation, deadline_ms: header.deadline_ms })
     }
 
-    fn greet(&mut self, to: ReplyTo, body: &[u8]) -> Arrival {
-        let hello = Hello::parse(body).map_err(Refusal::from);
-        match hello.and_then(|hello| Ok((hello.version()?, hello.name))) {
-            Ok((version, name)) => {
-                log::debug!("binary: a connection of {name:?}");
-                self.greeted = true;
-                let welcome = Welcome { version, limits: *self.limits };
-                Arrival::Reply(encode_welcome(to, &welcome).head)
-            }
-            Err(refusal) => Arrival::End(encode_refusal(to, &refusal).head),
+    fn greet(&mut self, to: ReplyTo, body: &[u8]) -> Result<Arrival, Refusal> {
+        if self.greeted {
+            return Err(Refusal::new(Status::BadRequest, "a connection says HELLO once"));
         }
+        let hello = Hello::parse(body)?;
+        let version = hello.version()?;
+        log::debug!("binary: a connection of {:?}", hello.name);
+        self.greeted = true;
+        let welcome = Welcome { version, limits: *self.limits };
+        Ok(Arrival::Reply(encode_welcome(to, &welcome).head))
     }
 }
 

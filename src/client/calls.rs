@@ -66,10 +66,7 @@ impl Client {
     /// The same client with another deadline for its calls.
     #[must_use]
     pub fn with_deadline(&self, deadline: Duration) -> Self {
-        Self {
-            pool: Arc::clone(&self.pool),
-            deadline,
-        }
+        Self { pool: Arc::clone(&self.pool), deadline }
     }
 
     /// Sends at most 4 KiB there and back.
@@ -160,10 +157,7 @@ impl Client {
             match outcome {
                 Ok(head) => Ok(head.meta),
                 // What was written cannot be unwritten, so this must not be tried again.
-                Err(error) if written > 0 => Err(ClientError::BrokeOff {
-                    written,
-                    source: Box::new(error),
-                }),
+                Err(error) if written > 0 => Err(ClientError::BrokeOff { written, source: Box::new(error) }),
                 Err(error) => Err(error),
             }
         })

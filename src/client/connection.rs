@@ -61,10 +61,7 @@ struct Waiter {
 impl Connection {
     /// Connects, and says hello.
     pub(super) fn connect(peer: &Arc<str>, options: &ClientBuilder, deadline: Instant) -> Result<Self, ClientError> {
-        let failed = |source| ClientError::Connect {
-            peer: Arc::clone(peer),
-            source,
-        };
+        let failed = |source| ClientError::Connect { peer: Arc::clone(peer), source };
         let deadline = deadline.min(after(options.connect_timeout));
         let mut stream = dial(peer, deadline).map_err(failed)?;
         let welcome = hello(&mut stream, peer, options, deadline)?;
@@ -117,10 +114,7 @@ impl Connection {
         let correlation = state.correlation_next;
         state.correlation_next += 1;
         let (sender, events) = channel();
-        let waiter = Waiter {
-            events: sender,
-            received_bytes: 0,
-        };
+        let waiter = Waiter { events: sender, received_bytes: 0 };
         state.waiting.insert(correlation, waiter);
         Ok((correlation, events))
     }
@@ -150,9 +144,7 @@ impl Connection {
     }
 
     pub(super) fn timed_out(&self) -> ClientError {
-        ClientError::TimedOut {
-            peer: Arc::clone(&self.shared.peer),
-        }
+        ClientError::TimedOut { peer: Arc::clone(&self.shared.peer) }
     }
 
     pub(super) fn lost(&self, reason: &Arc<str>) -> ClientError {
@@ -163,10 +155,7 @@ impl Connection {
     pub(super) fn protocol_error(&self, what: impl ToString) -> ClientError {
         let what = what.to_string();
         self.shared.end(&what);
-        ClientError::Protocol {
-            peer: Arc::clone(&self.shared.peer),
-            what,
-        }
+        ClientError::Protocol { peer: Arc::clone(&self.shared.peer), what }
     }
 
     /// Ends the connection if nothing at all came since `sent`: then it is not the request that is slow.
@@ -244,11 +233,7 @@ impl Shared {
     }
 
     fn lost(&self, reason: &Arc<str>, sent: bool) -> ClientError {
-        ClientError::Lost {
-            peer: Arc::clone(&self.peer),
-            reason: Arc::clone(reason),
-            sent,
-        }
+        ClientError::Lost { peer: Arc::clone(&self.peer), reason: Arc::clone(reason), sent }
     }
 }
 
@@ -278,14 +263,8 @@ fn hello(
     options: &ClientBuilder,
     deadline: Instant,
 ) -> Result<Welcome, ClientError> {
-    let failed = |source| ClientError::Connect {
-        peer: Arc::clone(peer),
-        source,
-    };
-    let protocol = |what: String| ClientError::Protocol {
-        peer: Arc::clone(peer),
-        what,
-    };
+    let failed = |source| ClientError::Connect { peer: Arc::clone(peer), source };
+    let protocol = |what: String| ClientError::Protocol { peer: Arc::clone(peer), what };
     let hello = Request::Hello(Hello::of(&options.name));
     let frame = hello.encode(options.checksum_kind, HELLO_CORRELATION, 0);
     write_all(stream, &frame, deadline).map_err(failed)?;

@@ -35,11 +35,7 @@ pub(super) fn collect(waiting: &mut Waiting) -> Result<Object, ClientError> {
             })
             .freeze(),
     };
-    Ok(Object {
-        meta: head.meta,
-        range: head.range,
-        content,
-    })
+    Ok(Object { meta: head.meta, range: head.range, content })
 }
 
 /// Reads a reply, handing each piece on once it is checked. Content of a whole object is checked against its hash at

@@ -56,10 +56,7 @@ impl Peer {
             deadline_default_ms: 1000,
             deadline_max_ms: 10_000,
         };
-        let welcome = Welcome {
-            version: VERSION,
-            limits,
-        };
+        let welcome = Welcome { version: VERSION, limits };
         self.write(&encode_welcome(ReplyTo::request(&header), &welcome));
     }
 
@@ -107,9 +104,5 @@ impl Peer {
 
 /// A frame about the connection itself.
 pub(super) fn of_connection() -> ReplyTo {
-    ReplyTo {
-        opcode: 0,
-        correlation: 0,
-        checksum_kind: ChecksumKind::Crc32,
-    }
+    ReplyTo { opcode: 0, correlation: 0, checksum_kind: ChecksumKind::Crc32 }
 }

@@ -37,9 +37,7 @@ impl Pool {
     /// The next connection in turn, made by `deadline` if there is none.
     pub(super) fn connection(&self, deadline: Instant) -> Result<Arc<Connection>, ClientError> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.slots.len();
-        let timed_out = || ClientError::TimedOut {
-            peer: Arc::clone(&self.address),
-        };
+        let timed_out = || ClientError::TimedOut { peer: Arc::clone(&self.address) };
         let slot = self.slots.get(turn).expect("a turn is below the number of slots");
         let mut slot = slot.try_lock_until(deadline).ok_or_else(timed_out)?;
         if let Some(connection) = slot.as_ref().filter(|connection| !connection.is_broken()) {

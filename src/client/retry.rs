@@ -20,10 +20,9 @@ const RETRY_COST: u32 = 10;
 pub(super) fn may_repeat(error: &ClientError, opcode: Opcode) -> bool {
     match error {
         // In these nothing was done, whatever it was.
-        ClientError::Refused(refusal) => matches!(
-            refusal.status,
-            Status::Busy | Status::ShuttingDown | Status::ChecksumMismatch
-        ),
+        ClientError::Refused(refusal) => {
+            matches!(refusal.status, Status::Busy | Status::ShuttingDown | Status::ChecksumMismatch)
+        }
         ClientError::Connect { .. } | ClientError::Lost { sent: false, .. } => true,
         ClientError::Lost { .. } | ClientError::Corrupt { .. } => opcode.may_be_repeated(),
         ClientError::TimedOut { .. }
@@ -44,11 +43,7 @@ pub(super) fn delay(attempt: u32, error: &ClientError, random: u64) -> Duration 
     let own_ms = doubled.min(DELAY_MAX_MS);
     // At least half of the delay, so that it is one; jitter over the other half, so that clients part.
     let own_ms = own_ms / 2 + random % (own_ms / 2 + 1);
-    let advised_ms = if advised_ms == 0 {
-        0
-    } else {
-        advised_ms + random % (advised_ms / 2 + 1)
-    };
+    let advised_ms = if advised_ms == 0 { 0 } else { advised_ms + random % (advised_ms / 2 + 1) };
     Duration::from_millis(own_ms.max(advised_ms))
 }
 
@@ -63,10 +58,7 @@ impl RetryBudget {
     /// A budget that allows `burst` retries at once.
     pub(super) fn new(burst: u32) -> Self {
         let tokens_max = burst.saturating_mul(RETRY_COST);
-        Self {
-            tokens: Mutex::new(tokens_max),
-            tokens_max,
-        }
+        Self { tokens: Mutex::new(tokens_max), tokens_max }
     }
 
     /// Pays for a retry, if there is enough.
@@ -94,11 +86,7 @@ mod tests {
     use crate::request::{Refusal, Stage};
 
     fn lost(sent: bool) -> ClientError {
-        ClientError::Lost {
-            peer: "node".into(),
-            reason: "reset".into(),
-            sent,
-        }
+        ClientError::Lost { peer: "node".into(), reason: "reset".into(), sent }
     }
 
     #[test]
@@ -109,11 +97,7 @@ mod tests {
         let refused = |status| ClientError::Refused(Refusal::new(status, ""));
         for status in Status::ALL {
             let nothing_was_done = matches!(status, Status::Busy | Status::ShuttingDown | Status::ChecksumMismatch);
-            assert_eq!(
-                may_repeat(&refused(status), Opcode::Put),
-                nothing_was_done,
-                "{status:?}"
-            );
+            assert_eq!(may_repeat(&refused(status), Opcode::Put), nothing_was_done, "{status:?}");
         }
         let timed_out = ClientError::TimedOut { peer: "node".into() };
         assert!(!may_repeat(&timed_out, Opcode::Get), "its time is over");

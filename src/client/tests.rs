@@ -45,10 +45,7 @@ fn stored(body: &[u8]) -> Answer {
 }
 
 fn piece(content: &[u8]) -> Piece {
-    Piece {
-        parts: vec![Bytes::copy_from_slice(content)],
-        room: None,
-    }
+    Piece { parts: vec![Bytes::copy_from_slice(content)], room: None }
 }
 
 #[derive(Debug)]
@@ -67,12 +64,7 @@ impl Pieces for Rest {
 /// The first frame of an object of ten bytes; further ones follow.
 fn first_of_ten(content: &[u8], hash: ContentHash) -> Answer {
     Answer::Content(Content {
-        meta: Arc::new(Meta {
-            size: 10,
-            hash,
-            stored_ms: 5,
-            attributes: Attributes::default(),
-        }),
+        meta: Arc::new(Meta { size: 10, hash, stored_ms: 5, attributes: Attributes::default() }),
         range: 0..10,
         first: piece(content),
         rest: Some(Box::new(Rest)),
@@ -89,9 +81,7 @@ fn replies_find_their_requests_in_any_order() {
         }
     });
     with_node(options(), 100, vec![node], |client| {
-        let tickets: Vec<_> = (0..20u8)
-            .map(|n| (n, client.submit_put(vec![n; 100], PutOptions::default())))
-            .collect();
+        let tickets: Vec<_> = (0..20u8).map(|n| (n, client.submit_put(vec![n; 100], PutOptions::default()))).collect();
         for (n, ticket) in tickets {
             assert_eq!(ticket.wait().unwrap().hash, content_hash(&[n; 100]));
         }
@@ -121,13 +111,7 @@ fn a_range_is_asked_for_and_a_stream_is_written() {
     let content = b"0123456789";
     let node = script(move |peer| {
         let (header, body) = peer.expect(Opcode::Get);
-        assert_eq!(
-            Get::parse(&body)
-                .unwrap()
-                .range
-                .map(|range| (range.start, range.length)),
-            Some((2, 3))
-        );
+        assert_eq!(Get::parse(&body).unwrap().range.map(|range| (range.start, range.length)), Some((2, 3)));
         peer.answer(&header, first_of_ten(content, content_hash(content)), true);
         peer.answer(&header, Answer::More(Piece::default()), false);
         let (header, _) = peer.expect(Opcode::Get);
@@ -261,11 +245,7 @@ fn damage_is_never_handed_out() {
     let node = script(move |peer| {
         // A byte of the frame changes on its way; asked again, the content is not that of its hash.
         let (header, _) = peer.expect(Opcode::Get);
-        let reply = encode_answer(
-            ReplyTo::request(&header),
-            first_of_ten(b"0123", content_hash(content)),
-            true,
-        );
+        let reply = encode_answer(ReplyTo::request(&header), first_of_ten(b"0123", content_hash(content)), true);
         let mut bytes = [&reply.head[..], &reply.parts.concat()].concat();
         *bytes.last_mut().unwrap() ^= 1;
         peer.write_bytes(&bytes);
@@ -364,9 +344,7 @@ fn no_more_requests_are_open_than_the_node_allows() {
         }
     });
     with_node(options(), 2, vec![node], |client| {
-        let tickets: Vec<_> = (0..20u8)
-            .map(|n| client.submit_put(vec![n], PutOptions::default()))
-            .collect();
+        let tickets: Vec<_> = (0..20u8).map(|n| client.submit_put(vec![n], PutOptions::default())).collect();
         for ticket in tickets {
             ticket.wait().unwrap();
         }
@@ -402,17 +380,11 @@ fn a_node_that_breaks_the_protocol_is_left() {
         |peer, _| peer.write_bytes(&[b'x'; 40]),
         |peer, header| peer.answer(header, Answer::Deleted(Durability::Disk), true),
         |peer, header| {
-            let unknown = Header {
-                correlation: 999,
-                ..*header
-            };
+            let unknown = Header { correlation: 999, ..*header };
             peer.answer(&unknown, Answer::Deleted(Durability::Disk), false);
         },
         |peer, header| {
-            let wrong = Header {
-                opcode: Opcode::Ping.code(),
-                ..*header
-            };
+            let wrong = Header { opcode: Opcode::Ping.code(), ..*header };
             peer.answer(&wrong, Answer::Pong(Bytes::new()), false);
         },
     ];
@@ -424,10 +396,7 @@ fn a_node_that_breaks_the_protocol_is_left() {
         });
         with_node(options().retry_burst(0), 100, vec![node], |client| {
             let error = client.stat(id()).unwrap_err();
-            assert!(
-                matches!(error, ClientError::Lost { .. } | ClientError::Protocol { .. }),
-                "{n}: {error}"
-            );
+            assert!(matches!(error, ClientError::Lost { .. } | ClientError::Protocol { .. }), "{n}: {error}");
         });
     }
 }

@@ -30,13 +30,7 @@ impl<T> Ticket<T> {
         read: fn(&Request, &mut Waiting) -> Result<T, ClientError>,
     ) -> Self {
         let deadline = after(deadline);
-        Self {
-            sent: send(pool, &request, deadline),
-            pool: Arc::clone(pool),
-            request,
-            deadline,
-            read,
-        }
+        Self { sent: send(pool, &request, deadline), pool: Arc::clone(pool), request, deadline, read }
     }
 
     /// Waits for the answer, and sends the request again where that is safe.
@@ -53,13 +47,7 @@ impl<T> Ticket<T> {
         self,
         mut read: impl FnMut(&Request, &mut Waiting) -> Result<R, ClientError>,
     ) -> Result<R, ClientError> {
-        let Self {
-            pool,
-            request,
-            deadline,
-            mut sent,
-            ..
-        } = self;
+        let Self { pool, request, deadline, mut sent, .. } = self;
         let mut attempt = 0;
         loop {
             let error = match sent.and_then(|mut waiting| read(&request, &mut waiting)) {

@@ -34,12 +34,7 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) fn new(connection: Arc<Connection>, events: Receiver<Event>, deadline: Instant) -> Self {
-        Self {
-            connection,
-            events,
-            sent: Instant::now(),
-            deadline,
-        }
+        Self { connection, events, sent: Instant::now(), deadline }
     }
 
     /// The next frame, and whether it is the last. A refusal is an error.
@@ -71,8 +66,7 @@ impl Waiting {
 
     /// The error of a reply of another kind than the request's.
     pub(super) fn unexpected(&self) -> ClientError {
-        self.connection
-            .protocol_error("a reply of another operation than the request's")
+        self.connection.protocol_error("a reply of another operation than the request's")
     }
 
     pub(super) fn protocol_error(&self, what: impl ToString) -> ClientError {
@@ -80,9 +74,6 @@ impl Waiting {
     }
 
     pub(super) fn corrupt(&self, what: impl Into<String>) -> ClientError {
-        ClientError::Corrupt {
-            peer: Arc::clone(self.connection.peer()),
-            what: what.into(),
-        }
+        ClientError::Corrupt { peer: Arc::clone(self.connection.peer()), what: what.into() }
     }
 }

@@ -49,10 +49,6 @@ impl Gate {
         self.outstanding.fetch_sub(1, Ordering::Relaxed);
     }
 
-    pub(super) fn outstanding(&self) -> usize {
-        self.outstanding.load(Ordering::Relaxed)
-    }
-
     pub(super) fn began(&self, reader: usize, now: Moment) {
         if let Some(since) = self.busy_since.get(reader) {
             since.store(now.0, Ordering::Relaxed);

@@ -7,7 +7,7 @@ use crate::base::ids::{ContentHash, Cookie, ObjectId, Origin};
 use crate::base::payload::Payload;
 use crate::base::range::ByteRange;
 use crate::io::read::{Reading, Target};
-use crate::store::Head;
+use crate::store::{Head, TOMBSTONE_BYTES, needle_bytes};
 use bytes::Bytes;
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,22 +25,17 @@ pub enum Refused {
     Full,
     /// No disk takes writes.
     NoDisk,
+    /// The processor has no place for a completion.
+    Completions,
 }
 
-/// How a read from a processor went. `T` is what is given back for another try.
+/// How a read from a processor went.
 #[derive(Debug)]
-pub enum Tried<E, T> {
+pub enum Tried<E> {
     /// It has ended, without a job.
     Done(E),
     /// A job was submitted.
     Submitted,
-    /// It needs this much room for what it reads.
-    NoRoom {
-        /// Bytes of room.
-        bytes: usize,
-        /// What to call again with.
-        again: T,
-    },
     /// It was not taken.
     Refused(Refused),
 }
@@ -168,9 +163,23 @@ pub(super) struct ReadJob {
 
 #[derive(Debug)]
 pub(super) enum ReadWork {
-    Open { target: Target, part: Option<ByteRange>, head_only: bool, room: Option<Reservation>, done: Completion<ReadEnd> },
-    Piece { reading: Reading, range: Range<u64>, room: Option<Reservation>, done: Completion<PieceEnd> },
-    Delete { target: Target, done: Completion<DeleteEnd> },
+    Open {
+        target: Target,
+        part: Option<ByteRange>,
+        head_only: bool,
+        room: Option<Reservation>,
+        done: Completion<ReadEnd>,
+    },
+    Piece {
+        reading: Reading,
+        range: Range<u64>,
+        room: Option<Reservation>,
+        done: Completion<PieceEnd>,
+    },
+    Delete {
+        target: Target,
+        done: Completion<DeleteEnd>,
+    },
 }
 
 /// What waits in the queue of an append lane.
@@ -188,10 +197,23 @@ pub(super) enum LaneWork {
 }
 
 impl LaneWork {
+    /// Bytes that its needle takes in a segment.
+    pub(super) fn needle_bytes(&self) -> usize {
+        let (payload, attributes) = match self {
+            Self::Put { append, .. } => (append.payload.bytes.len(), append.attributes.len()),
+            Self::Delete { .. } => (TOMBSTONE_BYTES, 0),
+        };
+        let payload = u32::try_from(payload).expect("an object is at most a chunk");
+        let attributes = u16::try_from(attributes).expect("attributes are at most 4 KiB");
+        usize::try_from(needle_bytes(payload, attributes)).expect("a needle is little more than a chunk")
+    }
+
     /// Bytes that it holds of the budget of incoming bodies.
     pub(super) fn held_bytes(&self) -> usize {
         match self {
-            Self::Put { append, .. } => append.payload.room.as_ref().map_or(append.payload.bytes.len(), Reservation::bytes),
+            Self::Put { append, .. } => {
+                append.payload.room.as_ref().map_or(append.payload.bytes.len(), Reservation::bytes)
+            }
             Self::Delete { .. } => 0,
         }
     }

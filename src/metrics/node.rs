@@ -59,6 +59,10 @@ pub struct ProcessorMetrics {
     pub abandoned: Counter,
     /// Requests that have no answer yet.
     pub in_flight: Gauge,
+    /// Connections that have sent a part of a request.
+    pub parsing: Gauge,
+    /// Connections with bytes that wait to be sent.
+    pub sending: Gauge,
     /// Answers by status code.
     pub by_status: StatusCounters,
     /// Connections that are open.

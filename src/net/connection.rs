@@ -62,6 +62,8 @@ pub(super) struct Connection {
     sent: u64,
     /// The earliest moment at which the wheel will bring this connection up.
     pub(super) armed: Moment,
+    /// Whether it is counted as receiving a request, and as sending.
+    counted: (bool, bool),
     /// A body waits for room, and will be told.
     promised: bool,
     /// Whether it is in the processor's list of connections to step in this or the next turn.
@@ -100,6 +102,7 @@ impl Connection {
             sent: 0,
             armed: Moment::NEVER,
             promised: false,
+            counted: (false, false),
             listed: false,
             _admission: admission,
         }
@@ -147,10 +150,18 @@ impl Connection {
         }
         world.bytes_out -= whole_budget - budget;
         again |= self.after_sending(world);
+        self.count(world, !self.input.is_idle(), self.output.waiting() > 0);
         if self.is_finished(world) {
             return Next::Close;
         }
         if again { Next::Again } else { Next::Rest }
+    }
+
+    /// Keeps the gauges of the stages that a connection itself is in.
+    fn count(&mut self, world: &World, parsing: bool, sending: bool) {
+        let before = std::mem::replace(&mut self.counted, (parsing, sending));
+        world.metrics.parsing.add(i64::from(parsing) - i64::from(before.0));
+        world.metrics.sending.add(i64::from(sending) - i64::from(before.1));
     }
 
     fn is_finished(&self, world: &World) -> bool {
@@ -831,6 +842,7 @@ impl Connection {
     /// Counts what the peer will not get.
     pub(super) fn abandon(&mut self, world: &mut World) {
         self.take_pending(world);
+        self.count(world, false, false);
         let left = self.requests.count();
         world.metrics.abandoned.add(left as u64);
         world.metrics.in_flight.add(-i64::try_from(left).unwrap_or(0));

@@ -107,10 +107,10 @@ impl Inbox {
         self.mailbox.nudge();
     }
 
-    /// Connections that wait, and places that unfinished work has taken.
+    /// Connections that wait, completions that wait, and places that unfinished work has taken.
     #[must_use]
-    pub fn depths(&self) -> (usize, usize) {
-        (self.sender.len(), self.mailbox.taken())
+    pub fn depths(&self) -> (usize, usize, usize) {
+        (self.sender.len(), self.mailbox.depth(), self.mailbox.taken())
     }
 }
 

@@ -181,12 +181,7 @@ impl Header {
         }
         check_zeros(bytes, flags, opcode, correlation)?;
         if flags & REPLY == 0 && correlation == 0 {
-            return Err(HeaderError::Reserved {
-                correlation,
-                opcode,
-                field: "correlation",
-                value: 0,
-            });
+            return Err(HeaderError::Reserved { correlation, opcode, field: "correlation", value: 0 });
         }
         let kind = bytes[KIND_AT];
         let Some(checksum_kind) = ChecksumKind::of_code(kind) else {
@@ -438,10 +433,7 @@ mod tests {
         }
         assert!(Header::parse(&with(FLAGS_AT, 2)).is_err(), "LAST is for replies");
         assert!(Header::parse(&with(KIND_AT, 0)).is_err(), "no kind, but a checksum");
-        assert!(
-            Header::parse(&with(CORRELATION_AT, 0)).is_err(),
-            "0 is the connection itself"
-        );
+        assert!(Header::parse(&with(CORRELATION_AT, 0)).is_err(), "0 is the connection itself");
     }
 
     #[test]

@@ -1,0 +1,88 @@
+//! The volumes of one disk: format, index, writing, recovery, offline checks.
+//!
+//! [`open`] takes a data directory and gives three things: the [`Superblock`] (any thread that may wait), the
+//! [`Catalog`] (any thread), and the [`Appender`] (the append lane's own). `FORMAT.md` draws the bytes.
+//! Nothing here knows a socket, a request or a queue.
+
+mod appender;
+mod catalog;
+mod damage;
+mod error;
+mod handles;
+mod manifest;
+mod mark;
+mod names;
+mod needle;
+mod offline;
+mod open;
+mod recovery;
+mod replay;
+mod segment;
+mod segment_header;
+mod slots;
+mod superblock;
+#[cfg(test)]
+mod tests;
+
+pub use appender::{AppendError, Appended, Appender, Entry, Failure};
+pub use catalog::{Catalog, CatalogStats, View};
+pub use damage::Damage;
+pub use error::StoreError;
+pub use needle::{
+    FLAG_NAMED, HEAD_BYTES_FIXED, Head, Kind, TOMBSTONE_BYTES, block_count, fuzz_needle, head_bytes, needle_bytes,
+};
+pub use offline::{DamageAt, Inspection, SegmentInspection, Verification, VolumeInspection, inspect, verify};
+pub use open::{OpenReport, Opened, open};
+pub use recovery::{Cut, Finding};
+pub use segment::{Counts, Located, Place, Segment};
+pub use superblock::Superblock;
+
+use crate::base::ids::{ClusterId, DiskId, NodeId, VolumeId};
+use crate::base::limits::{SEGMENT_BYTES_DEFAULT, VOLUME_BYTES_DEFAULT};
+
+/// Whose directory it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The node.
+    pub node: NodeId,
+    /// The data directory.
+    pub disk: DiskId,
+}
+
+/// What an operator may choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Bytes of a segment, at most 4 GiB.
+    pub segment_bytes: u64,
+    /// Bytes of a volume, then it is sealed.
+    pub volume_bytes: u64,
+    /// Bytes of the reserve; by default the larger of 64 MiB and 1/32 of the disk, at most a segment.
+    pub reserve_bytes: Option<u64>,
+    /// Segment files open for reading at once.
+    pub open_files_max: usize,
+    /// Zeros written ahead of small groups.
+    pub fill_ahead_bytes: u64,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            segment_bytes: SEGMENT_BYTES_DEFAULT,
+            volume_bytes: VOLUME_BYTES_DEFAULT,
+            reserve_bytes: None,
+            open_files_max: 512,
+            fill_ahead_bytes: 4 << 20,
+        }
+    }
+}
+
+/// Where numbers of new volumes come from: unique in the cluster, raised on every healthy disk before it is given out.
+pub trait VolumeNumbers: Send + Sync {
+    /// The next number.
+    ///
+    /// # Errors
+    /// When no disk could be raised, or no number is left.
+    fn next(&self) -> Result<VolumeId, StoreError>;
+}

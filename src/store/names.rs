@@ -1,0 +1,62 @@
+//! Names of files in a data directory, made from integers only.
+
+use crate::base::ids::{Sequence, VolumeId};
+
+/// Held against other processes.
+pub const LOCK: &str = "lock";
+/// Who this disk is.
+pub const SUPERBLOCK: &str = "superblock";
+/// Which volumes and segments there are.
+pub const MANIFEST: &str = "manifest";
+/// How far the open segments were synced.
+pub const MARK: &str = "mark";
+/// Room kept for deletes and compaction on a full disk.
+pub const RESERVE: &str = "reserve";
+
+const SEGMENT_SUFFIX: &str = ".segment";
+
+/// The file of the segment that begins with `base`.
+#[must_use]
+pub fn segment(volume: VolumeId, base: Sequence) -> String {
+    format!("v{:08x}-{:016x}{SEGMENT_SUFFIX}", volume.0, base.0)
+}
+
+/// Volume and base of a segment's name; `None` for any other name, and for any but the canonical spelling.
+#[must_use]
+pub fn parse_segment(name: &str) -> Option<(VolumeId, Sequence)> {
+    let (volume, base) = name.strip_prefix('v')?.strip_suffix(SEGMENT_SUFFIX)?.split_once('-')?;
+    let id = (VolumeId(u32::from_str_radix(volume, 16).ok()?), Sequence(u64::from_str_radix(base, 16).ok()?));
+    (segment(id.0, id.1) == name).then_some(id)
+}
+
+/// Where a segment that the manifest never named is moved to.
+#[must_use]
+pub fn aside(name: &str, number: u32) -> String {
+    if number == 0 { format!("{name}.aside") } else { format!("{name}-{number}.aside") }
+}
+
+/// Where a torn tail is copied to.
+#[must_use]
+pub fn torn(name: &str, number: u32) -> String {
+    format!("{name}.torn-{number}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_canonical_names_are_segments() {
+        let name = segment(VolumeId(1), Sequence(0));
+        assert_eq!(name, "v00000001-0000000000000000.segment");
+        assert_eq!(parse_segment(&name), Some((VolumeId(1), Sequence(0))));
+        for other in [
+            "v1-0.segment",
+            "v0000000A-0000000000000000.segment",
+            "manifest",
+            "v00000001-0000000000000000.segment.aside",
+        ] {
+            assert_eq!(parse_segment(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Reads one segment file into what recovery and the offline checks need: its needles in order, and what is wrong.
+//!
+//! Runs where a disk is opened or checked; writes nothing.
+
+use super::manifest::{Closed, VolumeState};
+use super::mark::Mark;
+use super::needle::{HEAD_BYTES_FIXED, Head, Kind};
+use super::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::{Identity, names};
+use crate::base::ids::{Cookie, Sequence, VolumeId};
+use crate::base::limits::ATTRIBUTE_BYTES_MAX;
+use crate::disk::File;
+use crate::journal::{Bounds, Format, Measured, Problem, Proof, Seen, Sight, Window, scan};
+use std::io;
+
+/// What a scan reads at once.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// One whole needle.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub sequence: Sequence,
+    pub position: u64,
+    pub bytes: u64,
+    pub kind: Kind,
+    /// What a tombstone deletes.
+    pub target: Option<(Sequence, Cookie)>,
+}
+
+/// One segment, read.
+#[derive(Debug)]
+pub(super) struct Replayed {
+    pub found: Vec<Found>,
+    pub sight: Sight,
+    /// The first sector says what the manifest says.
+    pub header_whole: bool,
+    pub file_bytes: u64,
+    /// Bytes that the device would not give; shown to the scan as something that does not verify.
+    pub unreadable: u64,
+}
+
+/// Which segment, and what is known about it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Which<'a> {
+    pub identity: &'a Identity,
+    pub volume: VolumeId,
+    pub state: &'a VolumeState,
+    pub base: Sequence,
+    pub closed: Option<Closed>,
+    pub mark: Option<&'a Mark>,
+    /// The digest before the segment, if it is known.
+    pub chain: Option<u128>,
+}
+
+impl Which<'_> {
+    pub fn name(&self) -> String {
+        names::segment(self.volume, self.base)
+    }
+
+    /// Everything below was synced, says something outside the segment.
+    pub fn proof(&self) -> Proof {
+        let closed = self.closed.map(|closed| closed.next);
+        let mark = self.mark.filter(|mark| mark.base == self.base).map(|mark| mark.mark);
+        Proof { synced: closed.max(mark).unwrap_or(self.base), closed: self.closed.is_some() }
+    }
+}
+
+/// The needles of one volume, for the walk.
+struct Needles {
+    salt: u64,
+    volume: VolumeId,
+}
+
+impl Format for Needles {
+    type Record = Head;
+    const HEAD_BYTES_LIKELY: usize = HEAD_BYTES_FIXED + 160;
+    const RECORD_BYTES_MIN: u64 = HEAD_BYTES_FIXED as u64;
+
+    fn measure(&self, bytes: &[u8]) -> Result<Measured<Head>, Problem> {
+        match Head::parse_any(bytes, self.salt) {
+            Ok(head) if head.volume == self.volume => Ok(Measured {
+                sequence: head.sequence,
+                epoch: head.epoch,
+                bytes: head.needle_bytes(),
+                head_checksum: head.checksum,
+                body_needed: head.kind == Kind::Tombstone,
+                record: head,
+            }),
+            Ok(_) => Err(Problem::Bad),
+            Err(super::Damage::Short { needed }) if needed <= HEAD_BYTES_FIXED + ATTRIBUTE_BYTES_MAX + 512 => {
+                Err(Problem::Short(needed))
+            }
+            Err(_) => Err(Problem::Bad),
+        }
+    }
+
+    fn looks_like_head(&self, bytes: &[u8]) -> bool {
+        Head::looks_like(bytes)
+    }
+
+    fn body_holds(&self, head: &Head, bytes: &[u8]) -> bool {
+        let start = head.payload_offset();
+        let payload = bytes.get(start..start.saturating_add(head.payload_bytes as usize));
+        payload.is_some_and(|payload| head.verify_payload(payload).is_ok())
+    }
+}
+
+/// Reads a segment; bodies are verified from `verify_from` on.
+pub(super) fn replay(
+    file: &dyn File,
+    which: &Which<'_>,
+    verify_from: Sequence,
+    watch: &mut dyn FnMut(u64),
+) -> io::Result<Replayed> {
+    let file_bytes = file.len()?;
+    let end = which.closed.map_or(file_bytes, |closed| closed.end.min(file_bytes));
+    let mut window = Window::new(file, end, PIECE_BYTES);
+    let header_whole = SegmentHeader::parse(window.bytes(0, SEGMENT_HEADER_BYTES)?).is_some_and(|header| {
+        header.volume == which.volume && header.base == which.base && header.disk == which.identity.disk
+    });
+    let bounds = Bounds {
+        volume: which.volume,
+        salt: which.state.salt,
+        generation: which.state.generation,
+        start: SEGMENT_HEADER_BYTES as u64,
+        first: which.base,
+        chain: which.chain,
+        verify_from,
+    };
+    let format = Needles { salt: which.state.salt, volume: which.volume };
+    let mut found = Vec::new();
+    let sight = scan(&mut window, &bounds, &format, &mut |seen: Seen<'_, Head>| {
+        watch(seen.position);
+        let head = &seen.measured.record;
+        let payload = seen.bytes.get(head.payload_offset()..).unwrap_or_default();
+        let payload = payload.get(..head.payload_bytes as usize).unwrap_or_default();
+        found.push(Found {
+            sequence: head.sequence,
+            position: seen.position,
+            bytes: seen.measured.bytes,
+            kind: head.kind,
+            target: head.tombstone_target(payload),
+        });
+    })?;
+    Ok(Replayed { found, sight, header_whole, file_bytes, unreadable: window.unreadable() })
+}
