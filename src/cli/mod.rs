@@ -12,11 +12,13 @@ mod ping;
 mod put;
 mod report;
 mod rm;
+mod serve;
 mod server;
 mod stat;
 mod status;
 mod target;
 mod utc;
+mod volume;
 
 use clap::{Parser, Subcommand};
 use failure::{EXIT_CODES, Failure};
@@ -24,7 +26,7 @@ use std::process::ExitCode;
 
 /// A storage node for very many small files, and the client to talk to it
 ///
-/// Objects are stored by `larder put --id`, which prints the id of each; `larder get` reads them back. The node that
+/// A node is run by `larder serve`. Objects are stored by `larder put --id`, which prints the id of each; `larder get` reads them back. The node that
 /// client commands talk to is named by --server or LARDER_SERVER, and is 127.0.0.1:7400 by default.
 #[derive(Debug, Parser)]
 #[command(name = "larder", version, after_help = EXIT_CODES, max_term_width = 100, propagate_version = true)]
@@ -35,12 +37,14 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Serve),
     Put(put::Put),
     Get(get::Get),
     Stat(stat::Stat),
     Rm(rm::Rm),
     Status(status::Status),
     Ping(ping::Ping),
+    Volume(volume::Volume),
     Completions(completions::Completions),
 }
 
@@ -56,12 +60,14 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> Result<(), Failure> {
         match self {
+            Self::Serve(command) => command.run(),
             Self::Put(command) => command.run(),
             Self::Get(command) => command.run(),
             Self::Stat(command) => command.run(),
             Self::Rm(command) => command.run(),
             Self::Status(command) => command.run(),
             Self::Ping(command) => command.run(),
+            Self::Volume(command) => command.run(),
             Self::Completions(command) => command.run(),
         }
     }

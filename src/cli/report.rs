@@ -1,7 +1,7 @@
 //! A JSON value for people: facts as lines, lists of alike things as tables.
 //!
 //! Any shape renders, so a node may tell more than this program knows. Always: numbers whose name ends in `_bytes` are
-//! shown with a unit; a table that would be wider than a screen is turned on its side.
+//! shown with a unit; a table that would be wider than a screen is turned on its side, without its lines of zeros.
 
 use indicatif::BinaryBytes;
 use serde_json::{Map, Value};
@@ -114,7 +114,9 @@ fn table(items: &[Vec<(String, &Value)>]) -> Vec<Row> {
     if columns.len() <= COLUMNS_MAX {
         return upright;
     }
-    (0..columns.len()).map(|column| upright.iter().filter_map(|row| row.get(column).cloned()).collect()).collect()
+    let turned = (0..columns.len()).map(|column| upright.iter().filter_map(|row| row.get(column).cloned()).collect());
+    let tells = |row: &Row| row.iter().skip(1).any(|cell| !matches!(cell.as_str(), "0" | "0 B" | ""));
+    turned.filter(tells).collect()
 }
 
 fn shown(name: &str, value: &Value) -> String {
@@ -209,7 +211,7 @@ send        7      12
 
     #[test]
     fn a_wide_table_is_turned() {
-        let item = |n: u64| json!({ "a": n, "b": n, "c": n, "d": n, "e": n, "f": n, "g": n, "name": "long" });
+        let item = |n: u64| json!({ "a": n, "b": n, "c": n, "zero": 0, "none_bytes": 0, "d": n, "e": n, "f": n, "g": n, "name": "long" });
         let want = "\
 list:
 name  long  long

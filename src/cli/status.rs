@@ -6,8 +6,8 @@ use super::{output, report};
 
 /// Shows a node: requests, queues, memory, disks
 ///
-/// Times are in the unit that their name ends with (_us is microseconds); sizes are shown with a unit, and as plain
-/// numbers of bytes with --json.
+/// Times are in the unit that their name ends with (_us is microseconds). In long lists what is zero is left out; --json
+/// has everything, with sizes as plain numbers of bytes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   larder status

@@ -41,6 +41,9 @@ fn wrong_arguments_are_refused() {
     assert!(refused(&["rm"]).contains("ID"));
     assert!(refused(&["rm", "3-1f-00c0ffee00c0ffee", "x"]).contains("not an object id"));
     assert!(refused(&["ping", "--timeout-ms", "0"]).contains("1..="));
+    assert!(refused(&["serve", "--listen", "7400"]).contains("invalid socket address"));
+    assert!(refused(&["serve", "--cache-bytes", "1GB"]).contains("is no size"));
+    assert!(refused(&["volume", "verify"]).contains("DIR"));
     assert!(refused(&["completions", "cmd.exe"]).contains("bash"));
     assert!(refused(&["frobnicate"]).contains("frobnicate"));
 }
@@ -53,6 +56,8 @@ fn right_arguments_are_taken() {
         &["get", "3-1f-00c0ffee00c0ffee", "-o", "-"],
         &["rm", "3-1f-00c0ffee00c0ffee", "0-0-0000000000000000", "--json"],
         &["status", "--server", "[::1]:7400", "--json"],
+        &["serve", "--data", "a", "--data", "b", "--listen", "[::]:0", "--cache-bytes", "1 GiB", "--check"],
+        &["volume", "inspect", "a", "--json"],
         &["completions", "fish"],
     ] {
         let parsed = CommandLine::try_parse_from(["larder"].iter().chain(arguments));
