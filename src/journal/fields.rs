@@ -9,9 +9,7 @@ macro_rules! reader {
         #[must_use]
         pub fn $name<const N: usize>(bytes: &[u8; N], at: usize) -> $type {
             const WIDTH: usize = size_of::<$type>();
-            let field = bytes
-                .get(at..at + WIDTH)
-                .and_then(|field| field.first_chunk::<WIDTH>());
+            let field = bytes.get(at..at + WIDTH).and_then(|field| field.first_chunk::<WIDTH>());
             <$type>::from_le_bytes(*field.expect("offsets of a format are constants inside its array"))
         }
     };

@@ -152,15 +152,7 @@ impl LogContent {
     }
 
     fn walk(bytes: &[u8], salt: u64, owner: u128) -> Self {
-        let mut content = Self {
-            records: Vec::new(),
-            damaged: 0,
-            torn: None,
-            owner,
-            salt,
-            end: 0,
-            number: 0,
-        };
+        let mut content = Self { records: Vec::new(), damaged: 0, torn: None, owner, salt, end: 0, number: 0 };
         let mut at = usize::try_from(LOG_HEADER_BYTES).expect("a sector is small");
         content.end = at as u64;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
@@ -175,10 +167,7 @@ impl LogContent {
             at += length;
             content.end = at as u64;
         }
-        let used = bytes
-            .iter()
-            .rposition(|&byte| byte != 0)
-            .map_or(0, |last| last as u64 + 1);
+        let used = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1);
         if used > content.end {
             content.torn = Some((content.end, used));
         }
@@ -204,14 +193,7 @@ impl RecordLog {
         }
         let file = disk.open(&temporary, Open::Create)?;
         file.write_all_at(&mut [IoSlice::new(&encode_header(magic, version, salt, owner))], 0)?;
-        let mut log = Self {
-            file,
-            salt,
-            end: LOG_HEADER_BYTES,
-            allocated: 0,
-            number: 0,
-            refused: false,
-        };
+        let mut log = Self { file, salt, end: LOG_HEADER_BYTES, allocated: 0, number: 0, refused: false };
         log.write(records)?;
         log.file.sync_all()?;
         disk.rename(&temporary, name)?;
@@ -233,14 +215,7 @@ impl RecordLog {
         }
         let number = content.number;
         let allocated = file.len()?;
-        Ok(Self {
-            file,
-            salt: content.salt,
-            end,
-            allocated,
-            number,
-            refused: false,
-        })
+        Ok(Self { file, salt: content.salt, end, allocated, number, refused: false })
     }
 
     /// Bytes up to the end of the records.
@@ -255,9 +230,7 @@ impl RecordLog {
     /// [`io::ErrorKind::StorageFull`] leaves the log as it was and usable; any other error makes it refuse for good.
     pub fn append(&mut self, records: &[(u16, Vec<u8>)]) -> io::Result<()> {
         if self.refused {
-            return Err(io::Error::other(
-                "an earlier write of this file failed; reopen the disk",
-            ));
+            return Err(io::Error::other("an earlier write of this file failed; reopen the disk"));
         }
         let before = (self.end, self.number);
         self.refused = true;

@@ -94,32 +94,14 @@ impl Pair {
         Ok(found
             .into_iter()
             .max_by_key(|(_, (_, counter, _))| *counter)
-            .map(|(slot, (version, counter, body))| {
-                (
-                    PairContent {
-                        version,
-                        counter,
-                        body,
-                        both_whole,
-                    },
-                    slot,
-                )
-            }))
+            .map(|(slot, (version, counter, body))| (PairContent { version, counter, body, both_whole }, slot)))
     }
 
     /// Takes a file for writing, after [`read`](Self::read) said what it holds (`None`: the pair starts at counter 0).
     #[must_use]
     pub fn resume(file: Arc<dyn File>, magic: u64, version: u32, slot_bytes: usize, held: Option<(u64, u64)>) -> Self {
         let (counter, newest) = held.unwrap_or((0, 1));
-        Self {
-            file,
-            magic,
-            version,
-            slot_bytes,
-            counter,
-            newest,
-            refused: false,
-        }
+        Self { file, magic, version, slot_bytes, counter, newest, refused: false }
     }
 
     /// Writes a body to the older slot and syncs it.
@@ -128,20 +110,14 @@ impl Pair {
     /// Those of the write or the sync; from then on every write is refused.
     pub fn write(&mut self, body: &[u8]) -> io::Result<()> {
         if self.refused {
-            return Err(io::Error::other(
-                "an earlier write of this file failed; reopen the disk",
-            ));
+            return Err(io::Error::other("an earlier write of this file failed; reopen the disk"));
         }
-        assert!(
-            body.len() + SLOT_OVERHEAD_BYTES <= self.slot_bytes,
-            "a body fits its slot"
-        );
+        assert!(body.len() + SLOT_OVERHEAD_BYTES <= self.slot_bytes, "a body fits its slot");
         let (counter, slot) = (self.counter + 1, 1 - self.newest);
         let mut bytes = encode_slot(self.magic, self.version, counter, slot, body);
         bytes.resize(self.slot_bytes, 0);
         self.refused = true;
-        self.file
-            .write_all_at(&mut [IoSlice::new(&bytes)], slot * self.slot_bytes as u64)?;
+        self.file.write_all_at(&mut [IoSlice::new(&bytes)], slot * self.slot_bytes as u64)?;
         self.file.sync_data()?;
         self.refused = false;
         (self.counter, self.newest) = (counter, slot);

@@ -93,8 +93,7 @@ pub fn plan(sight: &Sight, proof: &Proof) -> Plan {
             }
             None => {
                 plan.cases.push(Case::D);
-                plan.damaged
-                    .push((run.first.0..proven.0.max(run.first.0), run.position));
+                plan.damaged.push((run.first.0..proven.0.max(run.first.0), run.position));
                 plan.next = proven.max(sight.next);
                 plan.end = sight.used;
                 plan.close = true;

@@ -304,27 +304,15 @@ impl<F: Format> Walk<'_, '_, F> {
             }
         }
         let verify = measured.body_needed || measured.sequence >= self.bounds.verify_from;
-        let want = if verify {
-            usize::try_from(measured.bytes).unwrap_or(usize::MAX)
-        } else {
-            0
-        };
+        let want = if verify { usize::try_from(measured.bytes).unwrap_or(usize::MAX) } else { 0 };
         if verify {
             let bytes = self.window.bytes(position, want)?;
             if bytes.len() < want || !self.format.body_holds(&measured.record, bytes) {
                 return Ok(false);
             }
-            (self.show)(Seen {
-                position,
-                measured: &measured,
-                bytes,
-            });
+            (self.show)(Seen { position, measured: &measured, bytes });
         } else {
-            (self.show)(Seen {
-                position,
-                measured: &measured,
-                bytes: &[],
-            });
+            (self.show)(Seen { position, measured: &measured, bytes: &[] });
         }
         self.end_run(measured.sequence);
         self.sight.chain = chain_next(self.sight.chain, measured.head_checksum);

@@ -28,15 +28,7 @@ impl<'a> Window<'a> {
     /// A window over `file` up to `end`, which reads `piece` bytes at once.
     #[must_use]
     pub fn new(file: &'a dyn File, end: u64, piece: usize) -> Self {
-        Self {
-            file,
-            end,
-            bytes: vec![0; piece],
-            at: 0,
-            filled: 0,
-            piece,
-            unreadable: 0,
-        }
+        Self { file, end, bytes: vec![0; piece], at: 0, filled: 0, piece, unreadable: 0 }
     }
 
     /// Where the window's file ends for this scan.

@@ -87,13 +87,7 @@ impl View {
         let index = match volumes.binary_search_by_key(&volume, |view| view.volume) {
             Ok(index) => index,
             Err(index) => {
-                volumes.insert(
-                    index,
-                    Arc::new(VolumeView {
-                        volume,
-                        segments: Vec::new(),
-                    }),
-                );
+                volumes.insert(index, Arc::new(VolumeView { volume, segments: Vec::new() }));
                 index
             }
         };
@@ -130,10 +124,7 @@ impl Catalog {
     #[must_use]
     pub fn stats(&self) -> CatalogStats {
         let view = self.view();
-        let mut stats = CatalogStats {
-            volumes: view.volumes.len() as u64,
-            ..CatalogStats::default()
-        };
+        let mut stats = CatalogStats { volumes: view.volumes.len() as u64, ..CatalogStats::default() };
         for segment in view.volumes.iter().flat_map(|volume| &volume.segments) {
             let counts = segment.counts();
             let of = |count: &AtomicU64| count.load(Ordering::Relaxed);

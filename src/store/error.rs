@@ -96,11 +96,6 @@ impl StoreError {
     /// An error of the system with its place.
     pub fn io(disk: &dyn crate::disk::Disk, file: &str, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let place = format!("{}/{file}", disk.place());
-        move |error| Self::Io {
-            place,
-            action,
-            offset: 0,
-            error,
-        }
+        move |error| Self::Io { place, action, offset: 0, error }
     }
 }

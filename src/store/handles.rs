@@ -23,22 +23,13 @@ impl Handles {
     /// At most `open_max` files open for reading.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, open_max: usize) -> Arc<Self> {
-        Arc::new(Self {
-            disk,
-            open_max: open_max.max(1),
-            open: Mutex::new(VecDeque::new()),
-        })
+        Arc::new(Self { disk, open_max: open_max.max(1), open: Mutex::new(VecDeque::new()) })
     }
 
     /// A handle for a file, closed until it is asked for.
     #[must_use]
     pub fn handle(self: &Arc<Self>, name: String) -> Arc<Handle> {
-        Arc::new(Handle {
-            name,
-            handles: Arc::clone(self),
-            file: Mutex::new(None),
-            used: AtomicBool::new(false),
-        })
+        Arc::new(Handle { name, handles: Arc::clone(self), file: Mutex::new(None), used: AtomicBool::new(false) })
     }
 
     fn admit(&self, handle: &Arc<Handle>) {

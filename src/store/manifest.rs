@@ -121,28 +121,12 @@ impl Record {
     #[must_use]
     pub fn encode(&self) -> (u16, Vec<u8>) {
         match *self {
-            Self::VolumeCreated {
-                volume,
-                salt,
-                generation,
-            } => (
-                VOLUME_CREATED,
-                Fields::<24>::default()
-                    .u32(0, volume.0)
-                    .u64(8, salt)
-                    .u64(16, generation)
-                    .0
-                    .to_vec(),
-            ),
-            Self::SegmentOpened { volume, base, epoch } => (
-                SEGMENT_OPENED,
-                Fields::<16>::default()
-                    .u32(0, volume.0)
-                    .u32(4, epoch.0)
-                    .u64(8, base.0)
-                    .0
-                    .to_vec(),
-            ),
+            Self::VolumeCreated { volume, salt, generation } => {
+                (VOLUME_CREATED, Fields::<24>::default().u32(0, volume.0).u64(8, salt).u64(16, generation).0.to_vec())
+            }
+            Self::SegmentOpened { volume, base, epoch } => {
+                (SEGMENT_OPENED, Fields::<16>::default().u32(0, volume.0).u32(4, epoch.0).u64(8, base.0).0.to_vec())
+            }
             Self::SegmentClosed { volume, base, closed } => (
                 SEGMENT_CLOSED,
                 Fields::<72>::default()
@@ -158,28 +142,15 @@ impl Record {
                     .to_vec(),
             ),
             Self::VolumeSealed { volume } => (VOLUME_SEALED, Fields::<8>::default().u32(0, volume.0).0.to_vec()),
-            Self::EpochStarted { volume, epoch, first } => (
-                EPOCH_STARTED,
-                Fields::<16>::default()
-                    .u32(0, volume.0)
-                    .u32(4, epoch.0)
-                    .u64(8, first.0)
-                    .0
-                    .to_vec(),
-            ),
-            Self::DamageFound { volume, first, count } => (
-                DAMAGE_FOUND,
-                Fields::<24>::default()
-                    .u32(0, volume.0)
-                    .u64(8, first.0)
-                    .u64(16, count)
-                    .0
-                    .to_vec(),
-            ),
-            Self::SegmentDropped { volume, base } => (
-                SEGMENT_DROPPED,
-                Fields::<16>::default().u32(0, volume.0).u64(8, base.0).0.to_vec(),
-            ),
+            Self::EpochStarted { volume, epoch, first } => {
+                (EPOCH_STARTED, Fields::<16>::default().u32(0, volume.0).u32(4, epoch.0).u64(8, first.0).0.to_vec())
+            }
+            Self::DamageFound { volume, first, count } => {
+                (DAMAGE_FOUND, Fields::<24>::default().u32(0, volume.0).u64(8, first.0).u64(16, count).0.to_vec())
+            }
+            Self::SegmentDropped { volume, base } => {
+                (SEGMENT_DROPPED, Fields::<16>::default().u32(0, volume.0).u64(8, base.0).0.to_vec())
+            }
         }
     }
 
@@ -190,19 +161,11 @@ impl Record {
         let record = match (kind, body.len()) {
             (VOLUME_CREATED, 24) => {
                 let body = body.first_chunk::<24>()?;
-                Self::VolumeCreated {
-                    volume,
-                    salt: u64_at(body, 8),
-                    generation: u64_at(body, 16),
-                }
+                Self::VolumeCreated { volume, salt: u64_at(body, 8), generation: u64_at(body, 16) }
             }
             (SEGMENT_OPENED, 16) => {
                 let body = body.first_chunk::<16>()?;
-                Self::SegmentOpened {
-                    volume,
-                    base: Sequence(u64_at(body, 8)),
-                    epoch: Epoch(u32_at(body, 4)),
-                }
+                Self::SegmentOpened { volume, base: Sequence(u64_at(body, 8)), epoch: Epoch(u32_at(body, 4)) }
             }
             (SEGMENT_CLOSED, 72) => {
                 let body = body.first_chunk::<72>()?;
@@ -214,35 +177,20 @@ impl Record {
                     tombstones: u64_at(body, 48),
                     chain: u128_at(body, 56),
                 };
-                Self::SegmentClosed {
-                    volume,
-                    base: Sequence(u64_at(body, 8)),
-                    closed,
-                }
+                Self::SegmentClosed { volume, base: Sequence(u64_at(body, 8)), closed }
             }
             (VOLUME_SEALED, 8) => Self::VolumeSealed { volume },
             (EPOCH_STARTED, 16) => {
                 let body = body.first_chunk::<16>()?;
-                Self::EpochStarted {
-                    volume,
-                    epoch: Epoch(u32_at(body, 4)),
-                    first: Sequence(u64_at(body, 8)),
-                }
+                Self::EpochStarted { volume, epoch: Epoch(u32_at(body, 4)), first: Sequence(u64_at(body, 8)) }
             }
             (DAMAGE_FOUND, 24) => {
                 let body = body.first_chunk::<24>()?;
-                Self::DamageFound {
-                    volume,
-                    first: Sequence(u64_at(body, 8)),
-                    count: u64_at(body, 16),
-                }
+                Self::DamageFound { volume, first: Sequence(u64_at(body, 8)), count: u64_at(body, 16) }
             }
             (SEGMENT_DROPPED, 16) => {
                 let body = body.first_chunk::<16>()?;
-                Self::SegmentDropped {
-                    volume,
-                    base: Sequence(u64_at(body, 8)),
-                }
+                Self::SegmentDropped { volume, base: Sequence(u64_at(body, 8)) }
             }
             // Known by number only: compaction gives it a body.
             (SWAP, _) => return None,
@@ -279,10 +227,7 @@ impl VolumeState {
     /// Whether a needle is known to be damaged.
     #[must_use]
     pub fn knows_damaged(&self, sequence: u64) -> bool {
-        self.damaged
-            .range(..=Sequence(sequence))
-            .next_back()
-            .is_some_and(|(first, count)| sequence - first.0 < *count)
+        self.damaged.range(..=Sequence(sequence)).next_back().is_some_and(|(first, count)| sequence - first.0 < *count)
     }
 }
 
@@ -299,20 +244,12 @@ impl ManifestState {
     /// Takes one more fact. A fact about an unknown volume (its creation is damaged) makes the volume, without a salt.
     pub fn apply(&mut self, record: &Record) {
         match *record {
-            Record::VolumeCreated {
-                volume,
-                salt,
-                generation,
-            } => {
+            Record::VolumeCreated { volume, salt, generation } => {
                 let state = self.volumes.entry(volume).or_default();
                 (state.salt, state.generation) = (salt, generation);
             }
             Record::SegmentOpened { volume, base, epoch } => {
-                self.volumes
-                    .entry(volume)
-                    .or_default()
-                    .segments
-                    .insert(base, (epoch, None));
+                self.volumes.entry(volume).or_default().segments.insert(base, (epoch, None));
                 self.dropped.remove(&(volume, base));
             }
             Record::SegmentClosed { volume, base, closed } => {
@@ -321,7 +258,10 @@ impl ManifestState {
             }
             Record::VolumeSealed { volume } => self.volumes.entry(volume).or_default().sealed = true,
             Record::EpochStarted { volume, epoch, first } => {
-                self.volumes.entry(volume).or_default().epochs.insert(epoch, first);
+                let epochs = &mut self.volumes.entry(volume).or_default().epochs;
+                // Epochs without a needle left need not be remembered: the higher number says enough.
+                epochs.retain(|_, begun| *begun < first);
+                epochs.insert(epoch, first);
             }
             Record::DamageFound { volume, first, count } => {
                 let damaged = &mut self.volumes.entry(volume).or_default().damaged;
@@ -342,11 +282,7 @@ impl ManifestState {
     pub fn records(&self) -> Vec<Record> {
         let mut records = Vec::new();
         for (&volume, state) in &self.volumes {
-            records.push(Record::VolumeCreated {
-                volume,
-                salt: state.salt,
-                generation: state.generation,
-            });
+            records.push(Record::VolumeCreated { volume, salt: state.salt, generation: state.generation });
             for (&epoch, &first) in &state.epochs {
                 records.push(Record::EpochStarted { volume, epoch, first });
             }

@@ -60,11 +60,7 @@ impl Marks {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let count = u32::try_from(self.marks.len()).expect("open segments are bounded");
-        let mut body = Fields::<HEAD_BYTES>::default()
-            .u8(0, u8::from(self.clean))
-            .u32(4, count)
-            .0
-            .to_vec();
+        let mut body = Fields::<HEAD_BYTES>::default().u8(0, u8::from(self.clean)).u32(4, count).0.to_vec();
         for mark in &self.marks {
             let entry = Fields::<ENTRY_BYTES>::default()
                 .u32(0, mark.volume.0)
@@ -86,9 +82,7 @@ impl Marks {
         if entries.len() != count.checked_mul(ENTRY_BYTES)? {
             return None;
         }
-        let marks = entries
-            .chunks_exact(ENTRY_BYTES)
-            .filter_map(<[u8]>::first_chunk::<ENTRY_BYTES>);
+        let marks = entries.chunks_exact(ENTRY_BYTES).filter_map(<[u8]>::first_chunk::<ENTRY_BYTES>);
         let marks = marks.map(|entry| Mark {
             volume: VolumeId(u32_at(entry, 0)),
             epoch: Epoch(u32_at(entry, 4)),
@@ -97,9 +91,6 @@ impl Marks {
             position: u64_at(entry, 24),
             chain: u128_at(entry, 32),
         });
-        Some(Self {
-            clean: head.first() == Some(&1),
-            marks: marks.collect(),
-        })
+        Some(Self { clean: head.first() == Some(&1), marks: marks.collect() })
     }
 }

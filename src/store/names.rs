@@ -25,21 +25,14 @@ pub fn segment(volume: VolumeId, base: Sequence) -> String {
 #[must_use]
 pub fn parse_segment(name: &str) -> Option<(VolumeId, Sequence)> {
     let (volume, base) = name.strip_prefix('v')?.strip_suffix(SEGMENT_SUFFIX)?.split_once('-')?;
-    let id = (
-        VolumeId(u32::from_str_radix(volume, 16).ok()?),
-        Sequence(u64::from_str_radix(base, 16).ok()?),
-    );
+    let id = (VolumeId(u32::from_str_radix(volume, 16).ok()?), Sequence(u64::from_str_radix(base, 16).ok()?));
     (segment(id.0, id.1) == name).then_some(id)
 }
 
 /// Where a segment that the manifest never named is moved to.
 #[must_use]
 pub fn aside(name: &str, number: u32) -> String {
-    if number == 0 {
-        format!("{name}.aside")
-    } else {
-        format!("{name}-{number}.aside")
-    }
+    if number == 0 { format!("{name}.aside") } else { format!("{name}-{number}.aside") }
 }
 
 /// Where a torn tail is copied to.

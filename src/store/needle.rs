@@ -84,9 +84,7 @@ impl Kind {
     }
 
     fn of(code: u8) -> Option<Self> {
-        [Self::Put, Self::Tombstone, Self::EpochStart, Self::Seal]
-            .into_iter()
-            .find(|kind| kind.code() == code)
+        [Self::Put, Self::Tombstone, Self::EpochStart, Self::Seal].into_iter().find(|kind| kind.code() == code)
     }
 }
 
@@ -114,10 +112,7 @@ pub fn needle_bytes(payload_bytes: u32, attribute_bytes: u16) -> u64 {
 #[must_use]
 pub fn mix(volume: VolumeId, sequence: Sequence, block: usize) -> u32 {
     let block = u32::try_from(block).expect("a needle has at most 128 blocks");
-    let place = Fields::<16>::default()
-        .u32(0, volume.0)
-        .u64(4, sequence.0)
-        .u32(12, block);
+    let place = Fields::<16>::default().u32(0, volume.0).u64(4, sequence.0).u32(12, block);
     let [a, b, c, d, ..] = keyed(0, &place.0).to_le_bytes();
     u32::from_le_bytes([a, b, c, d])
 }
@@ -154,11 +149,7 @@ pub struct Draft<'a> {
 impl Draft<'_> {
     /// Appends the head to `into` and returns its checksum. The caller has checked the bounds.
     pub fn encode(&self, salt: u64, into: &mut Vec<u8>) -> u64 {
-        assert_eq!(
-            self.block_checksums.len(),
-            block_count(self.payload_bytes),
-            "one checksum a block"
-        );
+        assert_eq!(self.block_checksums.len(), block_count(self.payload_bytes), "one checksum a block");
         let attribute_bytes =
             u16::try_from(self.attributes.len()).expect("attributes were checked against their bound");
         let start = into.len();
@@ -237,10 +228,7 @@ impl Head {
         if head.volume == volume && head.sequence == sequence {
             Ok(head)
         } else {
-            Err(Damage::Another {
-                volume: head.volume.0,
-                sequence: head.sequence.0,
-            })
+            Err(Damage::Another { volume: head.volume.0, sequence: head.sequence.0 })
         }
     }
 
@@ -250,9 +238,7 @@ impl Head {
     /// [`Damage`], as for [`parse`](Self::parse).
     pub fn parse_any(bytes: &[u8], salt: u64) -> Result<Self, Damage> {
         let Some(fixed) = bytes.first_chunk::<HEAD_BYTES_FIXED>() else {
-            return Err(Damage::Short {
-                needed: HEAD_BYTES_FIXED,
-            });
+            return Err(Damage::Short { needed: HEAD_BYTES_FIXED });
         };
         if u64_at(fixed, AT_MAGIC) != MAGIC {
             let zeros = fixed.iter().all(|&byte| byte == 0);
@@ -286,10 +272,7 @@ impl Head {
             payload_bytes,
             attributes,
             stored_ms: u64_at(fixed, AT_STORED),
-            origin: Origin {
-                session: u64_at(fixed, AT_SESSION),
-                number: u64_at(fixed, AT_NUMBER),
-            },
+            origin: Origin { session: u64_at(fixed, AT_SESSION), number: u64_at(fixed, AT_NUMBER) },
             flags: u16_at(fixed, AT_FLAGS),
             hash: ContentHash(u128_at(fixed, AT_HASH)),
             checksum,
@@ -300,9 +283,7 @@ impl Head {
     /// Whether these bytes begin as a needle does; says nothing more.
     #[must_use]
     pub fn looks_like(bytes: &[u8]) -> bool {
-        bytes
-            .first_chunk::<8>()
-            .is_some_and(|magic| u64::from_le_bytes(*magic) == MAGIC)
+        bytes.first_chunk::<8>().is_some_and(|magic| u64::from_le_bytes(*magic) == MAGIC)
     }
 
     /// Where the payload begins, from the needle's start.
@@ -327,9 +308,7 @@ impl Head {
     #[must_use]
     pub fn payload_block(&self, block: usize) -> Range<u64> {
         let start = (block as u64).saturating_mul(BLOCK_BYTES as u64);
-        let end = start
-            .saturating_add(BLOCK_BYTES as u64)
-            .min(u64::from(self.payload_bytes));
+        let end = start.saturating_add(BLOCK_BYTES as u64).min(u64::from(self.payload_bytes));
         start.min(end)..end
     }
 
@@ -347,11 +326,7 @@ impl Head {
     pub fn verify_block(&self, block: usize, bytes: &[u8]) -> Result<(), Damage> {
         let range = self.payload_block(block);
         let whole = bytes.len() as u64 == range.end - range.start;
-        if whole && self.raw_checksum(block) == Some(crc32c(bytes)) {
-            Ok(())
-        } else {
-            Err(Damage::Block(block))
-        }
+        if whole && self.raw_checksum(block) == Some(crc32c(bytes)) { Ok(()) } else { Err(Damage::Block(block)) }
     }
 
     /// Checks every block of a payload.
@@ -362,10 +337,7 @@ impl Head {
         if payload.len() != self.payload_bytes as usize {
             return Err(Damage::Block(0));
         }
-        payload
-            .chunks(BLOCK_BYTES)
-            .enumerate()
-            .try_for_each(|(block, bytes)| self.verify_block(block, bytes))
+        payload.chunks(BLOCK_BYTES).enumerate().try_for_each(|(block, bytes)| self.verify_block(block, bytes))
     }
 
     /// The sequence and cookie that a tombstone's verified payload names.

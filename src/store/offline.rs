@@ -139,10 +139,7 @@ struct Look<'a> {
 impl<'a> Look<'a> {
     fn at(disk: &'a dyn Disk) -> Result<Self, StoreError> {
         if !is_formatted(disk)? {
-            return Err(StoreError::NotLarder {
-                place: disk.place(),
-                found: "no superblock".to_string(),
-            });
+            return Err(StoreError::NotLarder { place: disk.place(), found: "no superblock".to_string() });
         }
         let lock = take_lock(disk)?;
         let content = SuperblockContent::read(disk)?;
@@ -152,14 +149,7 @@ impl<'a> Look<'a> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Marks::default(),
             Err(error) => return Err(StoreError::io(disk, names::MARK, "open")(error)),
         };
-        Ok(Self {
-            disk,
-            content,
-            state,
-            manifest_damaged: log.damaged,
-            marks,
-            _lock: lock,
-        })
+        Ok(Self { disk, content, state, manifest_damaged: log.damaged, marks, _lock: lock })
     }
 
     fn identity(&self) -> &Identity {
@@ -174,15 +164,7 @@ impl<'a> Look<'a> {
         closed: Option<Closed>,
     ) -> Which<'b> {
         let chain = (base == Sequence(0)).then_some(CHAIN_START);
-        Which {
-            identity: self.identity(),
-            volume,
-            state,
-            base,
-            closed,
-            mark: mark_of(&self.marks, volume),
-            chain,
-        }
+        Which { identity: self.identity(), volume, state, base, closed, mark: mark_of(&self.marks, volume), chain }
     }
 
     /// The file of a segment, or `None` if it is gone.
@@ -233,11 +215,7 @@ fn inspect_volume(look: &Look<'_>, volume: VolumeId, state: &VolumeState) -> Res
         segments.push(inspect_segment(&which, &replayed));
         all.extend(replayed.found);
     }
-    let dead: BTreeSet<Sequence> = all
-        .iter()
-        .filter_map(|found| found.target)
-        .map(|(target, _)| target)
-        .collect();
+    let dead: BTreeSet<Sequence> = all.iter().filter_map(|found| found.target).map(|(target, _)| target).collect();
     let mut inspection = VolumeInspection {
         volume: volume.0,
         sealed: state.sealed,
@@ -318,9 +296,7 @@ pub fn verify(disk: &dyn Disk, progress: &mut dyn FnMut(u64, u64)) -> Result<Ver
                     drop(file);
                     work.push(which);
                 }
-                None => outcome
-                    .damages
-                    .push(at(&which, None, 0, "the file is gone".to_string())),
+                None => outcome.damages.push(at(&which, None, 0, "the file is gone".to_string())),
             }
         }
     }
@@ -343,26 +319,15 @@ fn note_small_files(look: &Look<'_>, outcome: &mut Verification) {
         what: what.to_string(),
     };
     if !look.content.both_whole {
-        outcome
-            .damages
-            .push(of(names::SUPERBLOCK, "one of the two copies does not verify"));
+        outcome.damages.push(of(names::SUPERBLOCK, "one of the two copies does not verify"));
     }
     if look.manifest_damaged > 0 {
-        outcome.damages.push(of(
-            names::MANIFEST,
-            &format!("{} records do not verify", look.manifest_damaged),
-        ));
+        outcome.damages.push(of(names::MANIFEST, &format!("{} records do not verify", look.manifest_damaged)));
     }
 }
 
 fn at(which: &Which<'_>, sequence: Option<u64>, offset: u64, what: String) -> DamageAt {
-    DamageAt {
-        volume: Some(which.volume.0),
-        file: which.name(),
-        sequence,
-        offset,
-        what,
-    }
+    DamageAt { volume: Some(which.volume.0), file: which.name(), sequence, offset, what }
 }
 
 fn verify_segment(
@@ -376,17 +341,10 @@ fn verify_segment(
     let replayed = replay(&*file, which, Sequence(0), progress).map_err(failed)?;
     let sight = &replayed.sight;
     if !replayed.header_whole {
-        outcome
-            .damages
-            .push(at(which, None, 0, "the segment's header does not verify".to_string()));
+        outcome.damages.push(at(which, None, 0, "the segment's header does not verify".to_string()));
     }
     for &position in &sight.chain_breaks {
-        outcome.damages.push(at(
-            which,
-            None,
-            position,
-            "the chain digest contradicts the needles before".to_string(),
-        ));
+        outcome.damages.push(at(which, None, position, "the chain digest contradicts the needles before".to_string()));
     }
     let plan = plan(sight, &which.proof());
     for (range, position) in &plan.damaged {
@@ -403,18 +361,11 @@ fn verify_segment(
         && which.closed.is_some_and(|closed| closed.chain != plan.chain)
         && plan.damaged.is_empty()
     {
-        outcome.damages.push(at(
-            which,
-            None,
-            sight.end,
-            "the chain digest contradicts the manifest".to_string(),
-        ));
+        outcome.damages.push(at(which, None, sight.end, "the chain digest contradicts the manifest".to_string()));
     }
     for found in &replayed.found {
         if let Some(damage) = check_padding(&*file, which, found, outcome).map_err(failed)? {
-            outcome
-                .damages
-                .push(at(which, Some(found.sequence.0), found.position, damage.to_string()));
+            outcome.damages.push(at(which, Some(found.sequence.0), found.position, damage.to_string()));
         } else {
             outcome.needles += 1;
         }
@@ -437,18 +388,9 @@ fn check_padding(
     };
     outcome.blocks += head.block_count() as u64;
     let unpadded = head.payload_offset() as u64 + u64::from(head.payload_bytes);
-    let mut padding = vec![
-        0;
-        usize::try_from(found.bytes - unpadded)
-            .unwrap_or(0)
-            .min(TOMBSTONE_BYTES)
-    ];
+    let mut padding = vec![0; usize::try_from(found.bytes - unpadded).unwrap_or(0).min(TOMBSTONE_BYTES)];
     let read = file.read_at(&mut padding, found.position + unpadded)?;
-    Ok(padding
-        .iter()
-        .take(read)
-        .any(|&byte| byte != 0)
-        .then_some(Damage::Padding))
+    Ok(padding.iter().take(read).any(|&byte| byte != 0).then_some(Damage::Padding))
 }
 
 /// What is wrong at a place, as far as its bytes tell.

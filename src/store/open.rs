@@ -101,15 +101,11 @@ pub fn open(
     check_options(options)?;
     let formatted = is_formatted(&*disk)?;
     let lock = take_lock(&*disk)?;
-    let mut report = OpenReport {
-        formatted: !formatted,
-        ..OpenReport::default()
-    };
-    let superblock = if formatted {
-        None
-    } else {
-        Some(format(&*disk, expected)?)
-    };
+    let mut report = OpenReport { formatted: !formatted, ..OpenReport::default() };
+    let superblock = if formatted { None } else { Some(format(&*disk, expected)?) };
+    for name in [names::SUPERBLOCK, names::MANIFEST, names::MARK] {
+        look_at_the_disk(&*disk, name)?;
+    }
     let (identity, content) = match superblock {
         Some(identity) => (identity, None),
         None => {
@@ -137,7 +133,7 @@ pub fn open(
         report: &mut report,
         news: Vec::new(),
     };
-    let mut writers = recovery.run(&state)?;
+    let writers = recovery.run(&state)?;
     news.append(&mut recovery.news);
     for record in &news {
         state.apply(record);
@@ -150,19 +146,7 @@ pub fn open(
         None => Superblock::create(&*disk, identity, lock)?,
     };
     make_reserve(&*disk, options, &mut report)?;
-    let clean = report.clean && report.cuts.is_empty();
-    if !clean {
-        writers.values_mut().for_each(|writer| writer.epoch_due = true);
-    }
-    for writer in writers.values_mut() {
-        // A volume whose very first group was lost has no epoch yet.
-        writer.epoch_due |= writer.next == Sequence(0);
-    }
-    let active = writers
-        .values()
-        .rev()
-        .find(|writer| !writer.sealed)
-        .map(|writer| writer.volume);
+    let active = writers.values().rev().find(|writer| !writer.sealed).map(|writer| writer.volume);
     let now = clock.now();
     let appender = Appender {
         disk,
@@ -182,13 +166,7 @@ pub fn open(
         scratch: Vec::new(),
         random: Random::default(),
     };
-    Ok(Opened {
-        identity,
-        superblock: Arc::new(superblock),
-        catalog,
-        appender,
-        report,
-    })
+    Ok(Opened { identity, superblock: Arc::new(superblock), catalog, appender, report })
 }
 
 fn check_options(options: &StoreOptions) -> Result<(), StoreError> {
@@ -215,21 +193,14 @@ pub(super) fn is_formatted(disk: &dyn Disk) -> Result<bool, StoreError> {
     for entry in &entries {
         let name = entry.name.as_str();
         if names::parse_segment(name).is_some() {
-            return Err(StoreError::Superblock {
-                place: format!("{}/{}", disk.place(), names::SUPERBLOCK),
-            });
+            return Err(StoreError::Superblock { place: format!("{}/{}", disk.place(), names::SUPERBLOCK) });
         }
         // What a format that did not end leaves behind.
         let ours = [names::LOCK, names::MANIFEST, names::MARK, names::RESERVE].contains(&name)
-            || [names::MANIFEST, names::SUPERBLOCK]
-                .iter()
-                .any(|file| name == format!("{file}.tmp"));
+            || [names::MANIFEST, names::SUPERBLOCK].iter().any(|file| name == format!("{file}.tmp"));
         let allowed = entry.kind == EntryKind::Directory && DIRECTORIES_ALLOWED.contains(&name);
         if !ours && !allowed {
-            return Err(StoreError::NotLarder {
-                place: disk.place(),
-                found: entry.name.clone(),
-            });
+            return Err(StoreError::NotLarder { place: disk.place(), found: entry.name.clone() });
         }
     }
     Ok(false)
@@ -245,16 +216,24 @@ pub(super) fn take_lock(disk: &dyn Disk) -> Result<Box<dyn Lock>, StoreError> {
     })
 }
 
+/// After a failed sync the page cache shows what the disk lacks, also to the next process: write what is dirty, then
+/// forget the cache, so that what is read is what a power cut would leave.
+fn look_at_the_disk(disk: &dyn Disk, name: &str) -> Result<(), StoreError> {
+    let look = || -> io::Result<()> {
+        let file = disk.open(name, Open::Write)?;
+        file.sync_all()?;
+        file.drop_pages()
+    };
+    match look() {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(disk, name, "sync")(error)),
+        _ => Ok(()),
+    }
+}
+
 fn check_identity(disk: &dyn Disk, found: &Identity, expected: Option<(ClusterId, NodeId)>) -> Result<(), StoreError> {
     let Some((cluster, node)) = expected else { return Ok(()) };
-    let foreign = |what, found: String, expected: String| {
-        Err(StoreError::Foreign {
-            place: disk.place(),
-            what,
-            found,
-            expected,
-        })
-    };
+    let foreign =
+        |what, found: String, expected: String| Err(StoreError::Foreign { place: disk.place(), what, found, expected });
     if found.cluster != cluster {
         return foreign("cluster", found.cluster.to_string(), cluster.to_string());
     }
@@ -268,29 +247,16 @@ fn check_identity(disk: &dyn Disk, found: &Identity, expected: Option<(ClusterId
 fn format(disk: &dyn Disk, expected: Option<(ClusterId, NodeId)>) -> Result<Identity, StoreError> {
     let mut random = Random::default();
     let make = |random: &mut Random| -> io::Result<Identity> {
-        for name in [
-            names::MARK.to_string(),
-            names::RESERVE.to_string(),
-            format!("{}.tmp", names::SUPERBLOCK),
-        ] {
+        for name in [names::MARK.to_string(), names::RESERVE.to_string(), format!("{}.tmp", names::SUPERBLOCK)] {
             remove_if_there(disk, &name)?;
         }
         let (cluster, node) = match expected {
             Some(expected) => expected,
             None => (ClusterId(random.wide()?), NodeId(random.wide()?)),
         };
-        let identity = Identity {
-            cluster,
-            node,
-            disk: DiskId(random.wide()?),
-        };
+        let identity = Identity { cluster, node, disk: DiskId(random.wide()?) };
         let owner = identity.disk.0;
-        RecordLog::replace(
-            disk,
-            names::MANIFEST,
-            (MANIFEST_MAGIC, MANIFEST_VERSION, random.number()?, owner),
-            &[],
-        )?;
+        RecordLog::replace(disk, names::MANIFEST, (MANIFEST_MAGIC, MANIFEST_VERSION, random.number()?, owner), &[])?;
         Ok(identity)
     };
     make(&mut random).map_err(StoreError::io(disk, names::MANIFEST, "format"))
@@ -314,11 +280,7 @@ pub(super) fn read_manifest(disk: &dyn Disk, identity: &Identity) -> Result<(Man
     let content = LogContent::read(&*file, MANIFEST_MAGIC, MANIFEST_VERSION).map_err(|error| match error {
         LogError::Io(error) => StoreError::io(disk, names::MANIFEST, "read")(error),
         LogError::Header => StoreError::Manifest { place: place() },
-        LogError::Version(found) => StoreError::Newer {
-            place: place(),
-            found,
-            known: MANIFEST_VERSION,
-        },
+        LogError::Version(found) => StoreError::Newer { place: place(), found, known: MANIFEST_VERSION },
     })?;
     if content.owner != identity.disk.0 {
         return Err(StoreError::Foreign {
@@ -343,10 +305,9 @@ pub(super) fn read_manifest(disk: &dyn Disk, identity: &Identity) -> Result<(Man
 /// What the mark file says; nothing if it is gone or damaged, which only means that less is proven.
 pub(super) fn read_marks(file: &Arc<dyn File>) -> io::Result<(Marks, Option<(u64, u64)>)> {
     Ok(match Pair::read(file, MARK_MAGIC, MARK_SLOT_BYTES)? {
-        Some((content, slot)) if content.version == MARK_VERSION => (
-            Marks::parse(&content.body).unwrap_or_default(),
-            Some((content.counter, slot)),
-        ),
+        Some((content, slot)) if content.version == MARK_VERSION => {
+            (Marks::parse(&content.body).unwrap_or_default(), Some((content.counter, slot)))
+        }
         _ => (Marks::default(), None),
     })
 }
@@ -365,10 +326,7 @@ fn open_marks(disk: &dyn Disk) -> Result<(Marks, Pair), StoreError> {
             Err(error) => return Err(error),
         };
         let (marks, held) = read_marks(&file)?;
-        Ok((
-            marks,
-            Pair::resume(file, MARK_MAGIC, MARK_VERSION, MARK_SLOT_BYTES, held),
-        ))
+        Ok((marks, Pair::resume(file, MARK_MAGIC, MARK_VERSION, MARK_SLOT_BYTES, held)))
     };
     open().map_err(StoreError::io(disk, names::MARK, "open"))
 }
@@ -389,10 +347,7 @@ fn tidy(
         let Some((volume, base)) = names::parse_segment(name) else {
             continue;
         };
-        let named = state
-            .volumes
-            .get(&volume)
-            .is_some_and(|state| state.segments.contains_key(&base));
+        let named = state.volumes.get(&volume).is_some_and(|state| state.segments.contains_key(&base));
         if named {
             continue;
         }
@@ -406,16 +361,8 @@ fn tidy(
             Some(header) if header.disk == identity.disk && (header.volume, header.base) == (volume, base) => {
                 let SegmentHeader { salt, generation, .. } = header;
                 let records = [
-                    Record::VolumeCreated {
-                        volume,
-                        salt,
-                        generation,
-                    },
-                    Record::SegmentOpened {
-                        volume,
-                        base,
-                        epoch: Epoch(0),
-                    },
+                    Record::VolumeCreated { volume, salt, generation },
+                    Record::SegmentOpened { volume, base, epoch: Epoch(0) },
                 ];
                 records.iter().for_each(|record| state.apply(record));
                 news.extend(records);
@@ -432,11 +379,8 @@ fn tidy(
 
 fn read_header(disk: &dyn Disk, name: &str) -> Result<Option<SegmentHeader>, StoreError> {
     let mut sector = [0; SEGMENT_HEADER_BYTES];
-    let file = disk
-        .open(name, Open::Read)
-        .map_err(StoreError::io(disk, name, "open"))?;
-    file.read_at(&mut sector, 0)
-        .map_err(StoreError::io(disk, name, "read"))?;
+    let file = disk.open(name, Open::Read).map_err(StoreError::io(disk, name, "open"))?;
+    file.read_at(&mut sector, 0).map_err(StoreError::io(disk, name, "read"))?;
     Ok(SegmentHeader::parse(&sector))
 }
 
@@ -447,8 +391,7 @@ fn set_aside(disk: &dyn Disk, name: &str) -> Result<String, StoreError> {
         .into_iter()
         .find(|aside| taken.iter().all(|entry| entry.name != *aside))
         .expect("a directory holds fewer files than there are numbers");
-    disk.rename(name, &aside)
-        .map_err(StoreError::io(disk, name, "set aside"))?;
+    disk.rename(name, &aside).map_err(StoreError::io(disk, name, "set aside"))?;
     Ok(aside)
 }
 
@@ -489,9 +432,7 @@ fn make_reserve(disk: &dyn Disk, options: &StoreOptions, report: &mut OpenReport
     let make = |report: &mut OpenReport| -> io::Result<()> {
         let bytes = match options.reserve_bytes {
             Some(bytes) => bytes,
-            None => (disk.space()?.total / RESERVE_SHARE)
-                .max(RESERVE_BYTES_MIN)
-                .min(options.segment_bytes),
+            None => (disk.space()?.total / RESERVE_SHARE).max(RESERVE_BYTES_MIN).min(options.segment_bytes),
         };
         let file = match disk.open(names::RESERVE, Open::Write) {
             Ok(file) => file,

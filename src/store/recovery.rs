@@ -17,7 +17,7 @@ use super::segment_header::SEGMENT_HEADER_BYTES;
 use super::slots::Slot;
 use super::{Identity, StoreOptions, names};
 use crate::base::clock::Clock;
-use crate::base::ids::{Sequence, VolumeId};
+use crate::base::ids::{Epoch, Sequence, VolumeId};
 use crate::base::limits::SEGMENT_BYTES_MAX;
 use crate::disk::{Disk, File, Open};
 use crate::journal::{CHAIN_START, Plan, Proof, Sight, plan, sector_end};
@@ -78,7 +78,7 @@ struct Mended {
     plan: Plan,
     sealed: bool,
     file: Option<Arc<dyn File>>,
-    last_epoch: u32,
+    last_epoch: Epoch,
 }
 
 impl Recovery<'_> {
@@ -106,32 +106,44 @@ impl Recovery<'_> {
             closed_bytes: 0,
             tail: None,
         };
+        let cuts_before = self.report.cuts.len();
+        let mut log_epoch = Epoch(0);
         let mut chain = Some(CHAIN_START);
         let mut tombstones = Vec::new();
         let last = state.segments.keys().next_back().copied();
         for (&base, &(_, closed)) in &state.segments {
             // Only the last segment can be open; an earlier one lost its record of closing, and nothing was written to it since.
             let mark = self.marks.marks.iter().find(|mark| mark.volume == volume);
-            let which = Which {
-                identity: self.identity,
-                volume,
-                state,
-                base,
-                closed,
-                mark,
-                chain,
-            };
+            let which = Which { identity: self.identity, volume, state, base, closed, mark, chain };
             let mended = self.segment(&which, Some(base) == last)?;
             chain =
                 (mended.plan.cases.iter().all(|case| *case == crate::journal::Case::A)).then_some(mended.plan.chain);
             tombstones.extend_from_slice(&mended.tombstones);
+            log_epoch = log_epoch.max(mended.last_epoch);
             self.take_segment(&mut writer, &which, mended, Some(base) == last)?;
         }
         self.bury(volume, &tombstones);
         if writer.sealed && !state.sealed {
             self.news.push(Record::VolumeSealed { volume });
         }
+        let open = state.segments.values().any(|(_, closed)| closed.is_none());
+        let unproven = open && (!self.marks.clean || self.report.cuts.len() > cuts_before);
+        self.begin_epoch(&mut writer, log_epoch, unproven);
         Ok(writer)
+    }
+
+    /// After a stop that was not clean, sequences behind the end may have been used already, so they come again in a
+    /// new epoch. The manifest remembers that until it has begun, for a volume may rest through many clean stops: an
+    /// epoch that is in the manifest and not in the log means that the next group begins one higher still.
+    fn begin_epoch(&mut self, writer: &mut Writer, log_epoch: Epoch, unproven: bool) {
+        let remembered = writer.epoch > log_epoch;
+        writer.epoch = writer.epoch.max(log_epoch);
+        writer.epoch_due = remembered || unproven || writer.next == Sequence(0);
+        if unproven && !remembered {
+            writer.epoch = Epoch(writer.epoch.0.saturating_add(1));
+            let (volume, epoch, first) = (writer.volume, writer.epoch, writer.next);
+            self.news.push(Record::EpochStarted { volume, epoch, first });
+        }
     }
 
     fn take_segment(
@@ -145,7 +157,6 @@ impl Recovery<'_> {
         writer.next = plan.next;
         writer.chain = which.closed.map_or(plan.chain, |closed| closed.chain);
         writer.sealed |= mended.sealed;
-        writer.epoch.0 = writer.epoch.0.max(mended.last_epoch);
         self.catalog.add(which.volume, Some(Arc::clone(&mended.segment)));
         if which.closed.is_some() {
             writer.closed_bytes += mended.segment.end();
@@ -153,9 +164,7 @@ impl Recovery<'_> {
         }
         match mended.file.filter(|_| last && !plan.close) {
             Some(file) => {
-                let allocated = file
-                    .len()
-                    .map_err(StoreError::io(&**self.disk, &which.name(), "stat"))?;
+                let allocated = file.len().map_err(StoreError::io(&**self.disk, &which.name(), "stat"))?;
                 mended.segment.handle().pin(Arc::clone(&file));
                 writer.tail = Some(Tail {
                     segment: mended.segment,
@@ -163,11 +172,7 @@ impl Recovery<'_> {
                     end: plan.end,
                     filled: sector_end(plan.end),
                     allocated: allocated.max(sector_end(plan.end)),
-                    synced: Synced {
-                        next: plan.next,
-                        position: plan.end,
-                        chain: plan.chain,
-                    },
+                    synced: Synced { next: plan.next, position: plan.end, chain: plan.chain },
                     closing_at: Some(plan.next),
                     touched: self.clock.now(),
                 });
@@ -182,11 +187,7 @@ impl Recovery<'_> {
                     tombstones: counts.tombstones.load(Ordering::Relaxed),
                     chain: plan.chain,
                 };
-                self.news.push(Record::SegmentClosed {
-                    volume: which.volume,
-                    base: which.base,
-                    closed,
-                });
+                self.news.push(Record::SegmentClosed { volume: which.volume, base: which.base, closed });
                 writer.closed_bytes += plan.end;
             }
         }
@@ -204,8 +205,7 @@ impl Recovery<'_> {
         if open {
             // After a failed sync the page cache shows what the disk lacks: write what is dirty, then look at the disk.
             file.sync_all().map_err(StoreError::io(&**self.disk, &name, "sync"))?;
-            file.drop_pages()
-                .map_err(StoreError::io(&**self.disk, &name, "drop the pages of"))?;
+            file.drop_pages().map_err(StoreError::io(&**self.disk, &name, "drop the pages of"))?;
         }
         let proof = which.proof();
         let verify_from = if open { proof.synced } else { Sequence(u64::MAX) };
@@ -235,20 +235,14 @@ impl Recovery<'_> {
             end: start,
             used: start,
             chain: which.chain.unwrap_or_default(),
-            epoch: crate::base::ids::Epoch(0),
+            epoch: Epoch(0),
             mark: Sequence(0),
             runs: Vec::new(),
             chain_breaks: Vec::new(),
         };
         let mut plan = plan(&sight, &Proof { closed: true, ..proof });
         plan.close = true;
-        let replayed = Replayed {
-            found: Vec::new(),
-            sight,
-            header_whole: true,
-            file_bytes: 0,
-            unreadable: 0,
-        };
+        let replayed = Replayed { found: Vec::new(), sight, header_whole: true, file_bytes: 0, unreadable: 0 };
         self.mend(which, replayed, plan, None)
     }
 
@@ -271,14 +265,7 @@ impl Recovery<'_> {
         let capacity = if file.is_some() { known.max(room) } else { known }.min(most);
         let end = plan.end.max(SEGMENT_HEADER_BYTES as u64);
         let handle = self.handles.handle(which.name());
-        let segment = Arc::new(Segment::new(
-            which.volume,
-            which.base,
-            which.state.salt,
-            handle,
-            capacity,
-            end,
-        ));
+        let segment = Arc::new(Segment::new(which.volume, which.base, which.state.salt, handle, capacity, end));
         let kept = |found: &&Found| found.sequence < plan.next && plan.cut.is_none_or(|cut| found.position < cut);
         let mut tombstones = Vec::new();
         let mut sealed = false;
@@ -290,15 +277,8 @@ impl Recovery<'_> {
         self.mark_damaged(which, &segment, &plan);
         let next = plan.next.min(which.base.plus(segment.capacity()));
         segment.publish(end, next);
-        let last_epoch = replayed.sight.epoch.0;
-        Mended {
-            segment,
-            tombstones,
-            plan,
-            sealed,
-            file,
-            last_epoch,
-        }
+        let last_epoch = replayed.sight.epoch;
+        Mended { segment, tombstones, plan, sealed, file, last_epoch }
     }
 
     fn mark_damaged(&mut self, which: &Which<'_>, segment: &Segment, plan: &Plan) {
@@ -323,11 +303,7 @@ impl Recovery<'_> {
             });
             if new {
                 let first = Sequence(range.start);
-                self.news.push(Record::DamageFound {
-                    volume: which.volume,
-                    first,
-                    count,
-                });
+                self.news.push(Record::DamageFound { volume: which.volume, first, count });
             }
         }
         // What a scrub found before stays marked: this walk does not read every body.
@@ -360,32 +336,18 @@ impl Recovery<'_> {
             name,
             "copy the torn tail of",
         ))?;
-        file.set_len(position)
-            .map_err(StoreError::io(&**self.disk, name, "cut"))?;
+        file.set_len(position).map_err(StoreError::io(&**self.disk, name, "cut"))?;
         file.sync_all().map_err(StoreError::io(&**self.disk, name, "sync"))?;
-        self.report.cuts.push(Cut {
-            file: name.to_string(),
-            position,
-            bytes,
-            copy,
-        });
+        self.report.cuts.push(Cut { file: name.to_string(), position, bytes, copy });
         Ok(())
     }
 }
 
 fn set_damaged(segment: &Segment, sequence: Sequence, position: u64) {
     let slot = segment.slot(sequence);
-    let position = if slot.is_absent() {
-        position.next_multiple_of(8)
-    } else {
-        slot.position()
-    };
+    let position = if slot.is_absent() { position.next_multiple_of(8) } else { slot.position() };
     let marked = Slot::at(position.clamp(8, SEGMENT_BYTES_MAX - 8)).damaged();
-    let kept = if slot.is_other_kind() {
-        marked.other_kind()
-    } else {
-        marked
-    };
+    let kept = if slot.is_other_kind() { marked.other_kind() } else { marked };
     segment.store(sequence, kept);
     segment.counts().damaged.fetch_add(1, Ordering::Relaxed);
 }

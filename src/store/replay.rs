@@ -61,10 +61,7 @@ impl Which<'_> {
     pub fn proof(&self) -> Proof {
         let closed = self.closed.map(|closed| closed.next);
         let mark = self.mark.filter(|mark| mark.base == self.base).map(|mark| mark.mark);
-        Proof {
-            synced: closed.max(mark).unwrap_or(self.base),
-            closed: self.closed.is_some(),
-        }
+        Proof { synced: closed.max(mark).unwrap_or(self.base), closed: self.closed.is_some() }
     }
 }
 
@@ -130,10 +127,7 @@ pub(super) fn replay(
         chain: which.chain,
         verify_from,
     };
-    let format = Needles {
-        salt: which.state.salt,
-        volume: which.volume,
-    };
+    let format = Needles { salt: which.state.salt, volume: which.volume };
     let mut found = Vec::new();
     let sight = scan(&mut window, &bounds, &format, &mut |seen: Seen<'_, Head>| {
         watch(seen.position);
@@ -148,11 +142,5 @@ pub(super) fn replay(
             target: head.tombstone_target(payload),
         });
     })?;
-    Ok(Replayed {
-        found,
-        sight,
-        header_whole,
-        file_bytes,
-        unreadable: window.unreadable(),
-    })
+    Ok(Replayed { found, sight, header_whole, file_bytes, unreadable: window.unreadable() })
 }

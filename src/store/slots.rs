@@ -27,9 +27,7 @@ impl Slot {
     #[must_use]
     pub fn at(position: u64) -> Self {
         assert!(position.is_multiple_of(8), "needles lie on multiples of 8");
-        let units = u32::try_from(position / 8)
-            .ok()
-            .filter(|&units| units > 0 && units <= POSITION_MASK);
+        let units = u32::try_from(position / 8).ok().filter(|&units| units > 0 && units <= POSITION_MASK);
         Self(units.expect("a segment is smaller than 4 GiB and begins with its header"))
     }
 
@@ -91,9 +89,7 @@ impl Slots {
     /// Room for `count` needles; memory is taken as they come.
     #[must_use]
     pub fn new(count: u64) -> Self {
-        let chunks = usize::try_from(count)
-            .expect("counts are bounded by the segment's size")
-            .div_ceil(CHUNK_SLOTS);
+        let chunks = usize::try_from(count).expect("counts are bounded by the segment's size").div_ceil(CHUNK_SLOTS);
         Self((0..chunks).map(|_| OnceLock::new()).collect())
     }
 

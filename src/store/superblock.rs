@@ -66,17 +66,11 @@ impl SuperblockContent {
     /// Damaged, newer, or not readable.
     pub fn read(disk: &dyn Disk) -> Result<Self, StoreError> {
         let place = || format!("{}/{}", disk.place(), names::SUPERBLOCK);
-        let file = disk
-            .open(names::SUPERBLOCK, Open::Read)
-            .map_err(StoreError::io(disk, names::SUPERBLOCK, "open"))?;
+        let file = disk.open(names::SUPERBLOCK, Open::Read).map_err(StoreError::io(disk, names::SUPERBLOCK, "open"))?;
         let read = Pair::read(&file, MAGIC, SLOT_BYTES).map_err(StoreError::io(disk, names::SUPERBLOCK, "read"))?;
         let (content, slot) = read.ok_or_else(|| StoreError::Superblock { place: place() })?;
         if content.version > FORMAT_VERSION {
-            return Err(StoreError::Newer {
-                place: place(),
-                found: content.version,
-                known: FORMAT_VERSION,
-            });
+            return Err(StoreError::Newer { place: place(), found: content.version, known: FORMAT_VERSION });
         }
         let body = content.body.first_chunk::<BODY_BYTES>();
         let body = body.ok_or_else(|| StoreError::Superblock { place: place() })?;
@@ -112,13 +106,7 @@ impl Superblock {
             Ok(pair)
         };
         let pair = make().map_err(StoreError::io(disk, names::SUPERBLOCK, "create"))?;
-        Ok(Self {
-            identity,
-            place: disk.place(),
-            highest: AtomicU32::new(0),
-            pair: Mutex::new(pair),
-            _lock: lock,
-        })
+        Ok(Self { identity, place: disk.place(), highest: AtomicU32::new(0), pair: Mutex::new(pair), _lock: lock })
     }
 
     /// Takes the superblock that was read; `floor` is the highest volume that the manifest names.
@@ -132,8 +120,7 @@ impl Superblock {
         lock: Box<dyn Lock>,
     ) -> Result<Self, StoreError> {
         let file: Arc<dyn File> =
-            disk.open(names::SUPERBLOCK, Open::Write)
-                .map_err(StoreError::io(disk, names::SUPERBLOCK, "open"))?;
+            disk.open(names::SUPERBLOCK, Open::Write).map_err(StoreError::io(disk, names::SUPERBLOCK, "open"))?;
         let pair = Pair::resume(file, MAGIC, FORMAT_VERSION, SLOT_BYTES, Some(content.held));
         let superblock = Self {
             identity: content.identity,

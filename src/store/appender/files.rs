@@ -39,8 +39,7 @@ pub(super) fn sync_all_at_once(files: &[(VolumeId, Arc<dyn File>)]) -> Result<()
         [(volume, file)] => file.sync_data().map_err(|error| (*volume, error)),
         _ => {
             for (volume, file) in files {
-                file.start_writeback(0, u64::MAX / 2)
-                    .map_err(|error| (*volume, error))?;
+                file.start_writeback(0, u64::MAX / 2).map_err(|error| (*volume, error))?;
             }
             let share = files.len().div_ceil(SYNC_THREADS_MAX);
             std::thread::scope(|scope| {
@@ -80,36 +79,24 @@ impl Appender {
 
     pub(super) fn write_marks_if_changed(&mut self) -> Result<(), AppendError> {
         let marks = self.marks(self.clean);
-        if marks == self.marked {
-            Ok(())
-        } else {
-            self.write_marks(false)
-        }
+        if marks == self.marked { Ok(()) } else { self.write_marks(false) }
     }
 
     pub(super) fn write_marks(&mut self, clean: bool) -> Result<(), AppendError> {
         let marks = self.marks(clean);
         let place = format!("{}/{}", self.disk.place(), names::MARK);
-        self.mark
-            .write(&marks.encode())
-            .map_err(|error| failure(place, "write", error))?;
+        self.mark.write(&marks.encode()).map_err(|error| failure(place, "write", error))?;
         (self.marked, self.clean, self.marked_at) = (marks, clean, self.clock.0.now());
         Ok(())
     }
 
     fn marks(&self, clean: bool) -> Marks {
-        Marks {
-            clean,
-            marks: self.writers.values().filter_map(Writer::mark).collect(),
-        }
+        Marks { clean, marks: self.writers.values().filter_map(Writer::mark).collect() }
     }
 
     pub(super) fn create_volume(&mut self, volume: VolumeId) -> Result<(), AppendError> {
         let place = self.disk.place();
-        let salt = self
-            .random
-            .number()
-            .map_err(|error| failure(place, "getrandom", error))?;
+        let salt = self.random.number().map_err(|error| failure(place, "getrandom", error))?;
         let generation = 1;
         self.writers.insert(
             volume,
@@ -126,14 +113,7 @@ impl Appender {
                 tail: None,
             },
         );
-        let opened = self.open_segment(
-            volume,
-            Some(Record::VolumeCreated {
-                volume,
-                salt,
-                generation,
-            }),
-        );
+        let opened = self.open_segment(volume, Some(Record::VolumeCreated { volume, salt, generation }));
         match opened {
             Ok(()) => self.active = Some(volume),
             Err(_) => {
@@ -164,11 +144,7 @@ impl Appender {
         let place = self.place(volume);
         let segment_bytes = self.options.segment_bytes;
         let writer = self.writers.get_mut(&volume).expect("the volume was found above");
-        let step = if writer.sealed {
-            ALLOCATE_STEP_SEALED_BYTES
-        } else {
-            ALLOCATE_STEP_BYTES
-        };
+        let step = if writer.sealed { ALLOCATE_STEP_SEALED_BYTES } else { ALLOCATE_STEP_BYTES };
         let Some(tail) = &mut writer.tail else { return Ok(()) };
         // One sector more, for a closing frame.
         let needed = sector_end(sector_end(tail.end) + group_bytes) + SECTOR_BYTES;
@@ -208,10 +184,7 @@ impl Appender {
             Ok(file) => file,
             Err(error) => return Err(self.give_up_file(&name, place, "create", error)),
         };
-        let records: Vec<Record> = with
-            .into_iter()
-            .chain([Record::SegmentOpened { volume, base, epoch }])
-            .collect();
+        let records: Vec<Record> = with.into_iter().chain([Record::SegmentOpened { volume, base, epoch }]).collect();
         if let Err(error) = self.record(&records) {
             if matches!(error, AppendError::Full { .. }) {
                 drop(file);
@@ -257,11 +230,7 @@ impl Appender {
             end,
             filled: end,
             allocated,
-            synced: Synced {
-                next: writer.next,
-                position: end,
-                chain: writer.chain,
-            },
+            synced: Synced { next: writer.next, position: end, chain: writer.chain },
             closing_at: None,
             touched: self.clock.0.now(),
         });
@@ -318,9 +287,7 @@ impl Appender {
         let writer = self.writers.get_mut(&volume).expect("the volume was found above");
         let Some(tail) = writer.tail.take() else { return Ok(()) };
         writer.closed_bytes += tail.end;
-        tail.file
-            .set_len(tail.end)
-            .map_err(|error| failure(place, "cut", error))?;
+        tail.file.set_len(tail.end).map_err(|error| failure(place, "cut", error))?;
         tail.segment.handle().unpin();
         Ok(())
     }
@@ -352,8 +319,6 @@ impl Appender {
     #[must_use]
     pub fn open_objects(&self) -> u64 {
         let tails = self.writers.values().filter_map(|writer| writer.tail.as_ref());
-        tails
-            .map(|tail| tail.segment.counts().objects.load(Ordering::Relaxed))
-            .sum()
+        tails.map(|tail| tail.segment.counts().objects.load(Ordering::Relaxed)).sum()
     }
 }

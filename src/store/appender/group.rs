@@ -24,17 +24,8 @@ pub(super) struct Order<'a> {
 /// What to write.
 #[derive(Debug)]
 pub(super) enum What<'a> {
-    Put {
-        payload: &'a Payload,
-        cookie: Cookie,
-        attributes: &'a Bytes,
-        origin: Origin,
-        named: bool,
-    },
-    Tombstone {
-        target: Sequence,
-        payload: Payload,
-    },
+    Put { payload: &'a Payload, cookie: Cookie, attributes: &'a Bytes, origin: Origin, named: bool },
+    Tombstone { target: Sequence, payload: Payload },
     EpochStart,
     Seal,
 }
@@ -42,28 +33,14 @@ pub(super) enum What<'a> {
 impl<'a> Order<'a> {
     pub fn of(index: usize, entry: &'a Entry) -> Self {
         let what = match entry {
-            Entry::Put {
-                payload,
-                cookie,
-                attributes,
-                origin,
-                named,
-            } => What::Put {
-                payload,
-                cookie: *cookie,
-                attributes,
-                origin: *origin,
-                named: *named,
-            },
-            Entry::Delete { id } => What::Tombstone {
-                target: id.sequence,
-                payload: tombstone_payload(id.sequence, id.cookie),
-            },
+            Entry::Put { payload, cookie, attributes, origin, named } => {
+                What::Put { payload, cookie: *cookie, attributes, origin: *origin, named: *named }
+            }
+            Entry::Delete { id } => {
+                What::Tombstone { target: id.sequence, payload: tombstone_payload(id.sequence, id.cookie) }
+            }
         };
-        Self {
-            entry: Some(index),
-            what,
-        }
+        Self { entry: Some(index), what }
     }
 
     /// Bytes of the needle.
@@ -74,16 +51,13 @@ impl<'a> Order<'a> {
 
     fn lengths(&self) -> (u32, u16) {
         match &self.what {
-            What::Put {
-                payload, attributes, ..
-            } => (
+            What::Put { payload, attributes, .. } => (
                 u32::try_from(payload.bytes.len()).expect("payloads were checked against their bound"),
                 u16::try_from(attributes.len()).expect("attributes were checked against their bound"),
             ),
-            What::Tombstone { payload, .. } => (
-                u32::try_from(payload.bytes.len()).expect("a tombstone's body is 16 bytes"),
-                0,
-            ),
+            What::Tombstone { payload, .. } => {
+                (u32::try_from(payload.bytes.len()).expect("a tombstone's body is 16 bytes"), 0)
+            }
             What::EpochStart | What::Seal => (0, 0),
         }
     }
@@ -176,24 +150,13 @@ fn place(start: &Start, order: &Order<'_>, scratch: &mut Vec<u8>, group: &mut Gr
     let (payload_bytes, _) = order.lengths();
     let no_attributes = Bytes::new();
     let (kind, cookie, attributes, origin, flags, target) = match &order.what {
-        What::Put {
-            cookie,
-            attributes,
-            origin,
-            named,
-            ..
-        } => {
+        What::Put { cookie, attributes, origin, named, .. } => {
             let flags = if *named { FLAG_NAMED } else { 0 };
             (Kind::Put, *cookie, *attributes, *origin, flags, None)
         }
-        What::Tombstone { target, .. } => (
-            Kind::Tombstone,
-            Cookie(0),
-            &no_attributes,
-            Origin::default(),
-            0,
-            Some(*target),
-        ),
+        What::Tombstone { target, .. } => {
+            (Kind::Tombstone, Cookie(0), &no_attributes, Origin::default(), 0, Some(*target))
+        }
         What::EpochStart => (Kind::EpochStart, Cookie(0), &no_attributes, Origin::default(), 0, None),
         What::Seal => (Kind::Seal, Cookie(0), &no_attributes, Origin::default(), 0, None),
     };
@@ -216,15 +179,7 @@ fn place(start: &Start, order: &Order<'_>, scratch: &mut Vec<u8>, group: &mut Gr
     group.cuts.push(scratch.len());
     let position = group.end;
     let bytes = order.bytes();
-    group.placed.push(Placed {
-        entry: order.entry,
-        sequence: group.next,
-        position,
-        bytes,
-        kind,
-        cookie,
-        target,
-    });
+    group.placed.push(Placed { entry: order.entry, sequence: group.next, position, bytes, kind, cookie, target });
     group.chain = chain_next(group.chain, checksum);
     group.next = group.next.plus(1);
     group.end += bytes;
@@ -254,9 +209,7 @@ pub(super) fn parts<'a>(group: &Group, orders: &'a [Order<'_>], scratch: &'a [u8
     parts.push(IoSlice::new(&scratch[from..]));
     while zeros > 0 {
         let piece = zeros.min(ZEROS.len() as u64);
-        parts.push(IoSlice::new(
-            &ZEROS[..usize::try_from(piece).expect("a piece is small")],
-        ));
+        parts.push(IoSlice::new(&ZEROS[..usize::try_from(piece).expect("a piece is small")]));
         zeros -= piece;
     }
     parts

@@ -223,22 +223,14 @@ impl Appender {
         let mut bytes = 0u64;
         for (index, entry) in entries.iter().enumerate() {
             let fits = match entry {
-                Entry::Put {
-                    payload, attributes, ..
-                } => payload.bytes.len() <= CHUNK_BYTES_MAX && attributes.len() <= ATTRIBUTE_BYTES_MAX,
+                Entry::Put { payload, attributes, .. } => {
+                    payload.bytes.len() <= CHUNK_BYTES_MAX && attributes.len() <= ATTRIBUTE_BYTES_MAX
+                }
                 Entry::Delete { .. } => true,
             };
-            bytes = bytes.saturating_add(if fits {
-                Order::of(index, entry).bytes()
-            } else {
-                u64::MAX
-            });
+            bytes = bytes.saturating_add(if fits { Order::of(index, entry).bytes() } else { u64::MAX });
             if bytes > bytes_max || index >= GROUP_NEEDLES_MAX {
-                return Err(AppendError::TooLarge {
-                    entry: index,
-                    bytes,
-                    bytes_max,
-                });
+                return Err(AppendError::TooLarge { entry: index, bytes, bytes_max });
             }
         }
         Ok(())
@@ -295,14 +287,7 @@ impl Appender {
 
     /// Writes the last needle of a volume's objects; from then on it takes tombstones only.
     fn seal(&mut self, volume: VolumeId, wall_ms: u64) -> Result<(), AppendError> {
-        let group = self.write_group(
-            volume,
-            vec![Order {
-                entry: None,
-                what: What::Seal,
-            }],
-            wall_ms,
-        )?;
+        let group = self.write_group(volume, vec![Order { entry: None, what: What::Seal }], wall_ms)?;
         let written = Written { volume, group };
         self.advance(&written);
         self.sync_tails()?;
@@ -318,13 +303,7 @@ impl Appender {
         wall_ms: u64,
     ) -> Result<Group, AppendError> {
         if self.writers[&volume].epoch_due {
-            orders.insert(
-                0,
-                Order {
-                    entry: None,
-                    what: What::EpochStart,
-                },
-            );
+            orders.insert(0, Order { entry: None, what: What::EpochStart });
         }
         let bytes = group_bytes(&orders);
         self.ensure_tail(volume, bytes, orders.len() as u64)?;
@@ -483,13 +462,7 @@ impl Appender {
 
 impl Group {
     fn none() -> Self {
-        Self {
-            placed: Vec::new(),
-            end: 0,
-            next: Sequence(0),
-            chain: 0,
-            cuts: Vec::new(),
-        }
+        Self { placed: Vec::new(), end: 0, next: Sequence(0), chain: 0, cuts: Vec::new() }
     }
 }
 
@@ -510,9 +483,5 @@ fn is_full(error: &io::Error) -> bool {
 }
 
 fn failure(place: String, action: &'static str, error: io::Error) -> AppendError {
-    AppendError::Failed(Failure {
-        place,
-        action,
-        error: Arc::new(error),
-    })
+    AppendError::Failed(Failure { place, action, error: Arc::new(error) })
 }

@@ -86,17 +86,10 @@ impl Writer {
 
     /// A sync that began after the last write has succeeded.
     pub fn set_synced(&mut self) {
-        let synced = Synced {
-            next: self.next,
-            position: 0,
-            chain: self.chain,
-        };
+        let synced = Synced { next: self.next, position: 0, chain: self.chain };
         if let Some(tail) = &mut self.tail {
             assert!(tail.synced.next <= synced.next, "a mark never goes back");
-            tail.synced = Synced {
-                position: tail.end,
-                ..synced
-            };
+            tail.synced = Synced { position: tail.end, ..synced };
         }
     }
 

@@ -10,18 +10,10 @@ fn what_was_stored_is_read_before_and_after_a_clean_stop() {
     let disk = MemoryDisk::new();
     let mut opened = store(&disk);
     assert!(opened.report.formatted);
-    let ids: Vec<_> = (0..5)
-        .map(|n| store_one(&mut opened, &content(n, 1000), n, true))
-        .collect();
+    let ids: Vec<_> = (0..5).map(|n| store_one(&mut opened, &content(n, 1000), n, true)).collect();
     let empty = store_one(&mut opened, b"", 77, true);
-    assert_eq!(
-        delete(&mut opened, ids[2]).unwrap(),
-        Appended::Deleted { already: false }
-    );
-    assert_eq!(
-        delete(&mut opened, ids[2]).unwrap(),
-        Appended::Deleted { already: true }
-    );
+    assert_eq!(delete(&mut opened, ids[2]).unwrap(), Appended::Deleted { already: false });
+    assert_eq!(delete(&mut opened, ids[2]).unwrap(), Appended::Deleted { already: true });
     for again in [false, true] {
         if again {
             opened.appender.close().unwrap();
@@ -55,10 +47,7 @@ fn a_clean_stop_keeps_the_epoch_and_an_unclean_one_begins_another() {
     assert!(!opened.report.clean);
     let third = store_one(&mut opened, b"c", 3, true);
     assert_eq!(third.sequence, second.sequence.plus(2), "an EPOCH_START lies between");
-    assert!(matches!(
-        opened.catalog.view().locate(third.volume, second.sequence.plus(1)),
-        Located::OtherKind
-    ));
+    assert!(matches!(opened.catalog.view().locate(third.volume, second.sequence.plus(1)), Located::OtherKind));
     assert_eq!(read(&opened.catalog.view(), first), Ok(Some(b"a".to_vec())));
 }
 
@@ -73,22 +62,14 @@ fn a_torn_tail_is_copied_aside_and_cut() {
     // All of the second group reached the disk, but for one sector of its payload.
     let disk = disk.kill();
     let file = disk.open(&name, Open::Write).unwrap();
-    file.write_all_at(&mut [IoSlice::new(&[0; 512])], position.next_multiple_of(512) + 512)
-        .unwrap();
+    file.write_all_at(&mut [IoSlice::new(&[0; 512])], position.next_multiple_of(512) + 512).unwrap();
     file.sync_all().unwrap();
     let mut opened = store(&disk);
     assert_eq!(opened.report.cuts.len(), 1, "{:?}", opened.report);
     assert!(opened.report.damages.is_empty());
     let cut = &opened.report.cuts[0];
-    assert_eq!(
-        (cut.position, cut.copy.as_str()),
-        (position, format!("{name}.torn-0").as_str())
-    );
-    assert!(
-        files(&disk)
-            .iter()
-            .any(|(name, bytes)| *name == cut.copy && bytes.len() >= 3000)
-    );
+    assert_eq!((cut.position, cut.copy.as_str()), (position, format!("{name}.torn-0").as_str()));
+    assert!(files(&disk).iter().any(|(name, bytes)| *name == cut.copy && bytes.len() >= 3000));
     assert_eq!(read(&opened.catalog.view(), kept), Ok(Some(content(1, 3000))));
     assert_eq!(read(&opened.catalog.view(), lost), Ok(None));
     // The sequence comes again, in a new epoch, and a second recovery finds nothing to do.
@@ -96,11 +77,7 @@ fn a_torn_tail_is_copied_aside_and_cut() {
     assert_eq!(next.sequence, lost.sequence.plus(1));
     let disk = disk.crash_clean();
     let opened = store(&disk);
-    assert!(
-        opened.report.cuts.is_empty() && opened.report.damages.is_empty(),
-        "{:?}",
-        opened.report
-    );
+    assert!(opened.report.cuts.is_empty() && opened.report.damages.is_empty(), "{:?}", opened.report);
     assert_eq!(read(&opened.catalog.view(), next), Ok(Some(content(3, 3000))));
 }
 
@@ -108,9 +85,7 @@ fn a_torn_tail_is_copied_aside_and_cut() {
 fn durable_damage_is_kept_marked_and_never_cut() {
     let disk = MemoryDisk::new();
     let mut opened = store(&disk);
-    let ids: Vec<_> = (0..4)
-        .map(|n| store_one(&mut opened, &content(n, 3000), n, true))
-        .collect();
+    let ids: Vec<_> = (0..4).map(|n| store_one(&mut opened, &content(n, 3000), n, true)).collect();
     opened.appender.idle().unwrap();
     let (name, position) = place(&opened, ids[1]);
     let (_, last) = place(&opened, ids[3]);
@@ -122,12 +97,8 @@ fn durable_damage_is_kept_marked_and_never_cut() {
     for round in 0..3 {
         let opened = store(&disk);
         assert!(opened.report.cuts.is_empty(), "{:?}", opened.report);
-        let found: Vec<_> = opened
-            .report
-            .damages
-            .iter()
-            .map(|damage| (damage.first, damage.count, damage.new))
-            .collect();
+        let found: Vec<_> =
+            opened.report.damages.iter().map(|damage| (damage.first, damage.count, damage.new)).collect();
         let new = round == 0;
         assert_eq!(found, [(ids[1].sequence.0, 1, new), (ids[3].sequence.0, 1, new)]);
         let view = opened.catalog.view();
@@ -140,11 +111,7 @@ fn durable_damage_is_kept_marked_and_never_cut() {
     }
     let verification = verify(&disk, &mut |_, _| ()).unwrap();
     assert_eq!(
-        verification
-            .damages
-            .iter()
-            .filter_map(|damage| damage.sequence)
-            .collect::<Vec<_>>(),
+        verification.damages.iter().filter_map(|damage| damage.sequence).collect::<Vec<_>>(),
         [ids[1].sequence.0, ids[3].sequence.0]
     );
 }
@@ -153,9 +120,7 @@ fn durable_damage_is_kept_marked_and_never_cut() {
 fn objects_go_on_behind_durable_damage() {
     let disk = MemoryDisk::new();
     let mut opened = store(&disk);
-    let ids: Vec<_> = (0..3)
-        .map(|n| store_one(&mut opened, &content(n, 3000), n, true))
-        .collect();
+    let ids: Vec<_> = (0..3).map(|n| store_one(&mut opened, &content(n, 3000), n, true)).collect();
     opened.appender.idle().unwrap();
     let (name, position) = place(&opened, ids[2]);
     drop(opened);
@@ -164,8 +129,7 @@ fn objects_go_on_behind_durable_damage() {
     flip(&disk, &name, position + 40, 1);
     let file = disk.open(&name, Open::Write).unwrap();
     let end = place_end(&disk, &name);
-    file.write_all_at(&mut [IoSlice::new(&vec![0; 4096])], end - 512)
-        .unwrap();
+    file.write_all_at(&mut [IoSlice::new(&vec![0; 4096])], end - 512).unwrap();
     file.sync_all().unwrap();
     let mut opened = store(&disk);
     assert!(opened.report.cuts.is_empty(), "{:?}", opened.report);
@@ -191,9 +155,7 @@ fn place_end(disk: &MemoryDisk, name: &str) -> u64 {
 fn a_lost_segment_is_reported_and_its_objects_are_damaged_not_absent() {
     let disk = MemoryDisk::new();
     let mut opened = store(&disk);
-    let ids: Vec<_> = (0..40)
-        .map(|n| store_one(&mut opened, &content(n, 3000), n, true))
-        .collect();
+    let ids: Vec<_> = (0..40).map(|n| store_one(&mut opened, &content(n, 3000), n, true)).collect();
     let (name, _) = place(&opened, ids[0]);
     drop(opened);
     let disk = disk.crash_clean();
@@ -248,10 +210,7 @@ fn a_full_disk_is_an_answer_and_writing_resumes() {
     let mut ids = Vec::new();
     let error = loop {
         let cookie = ids.len() as u64;
-        match opened
-            .appender
-            .append(&[put(&content(cookie, 5000), cookie)], 1, true, &numbers)
-        {
+        match opened.appender.append(&[put(&content(cookie, 5000), cookie)], 1, true, &numbers) {
             Ok(outcomes) => ids.extend(outcomes),
             Err(error) => break error,
         }
@@ -264,9 +223,7 @@ fn a_full_disk_is_an_answer_and_writing_resumes() {
     let opened = store(&disk.crash_clean());
     let view = opened.catalog.view();
     for (n, stored) in ids.iter().enumerate() {
-        let Appended::Stored(id) = stored else {
-            panic!("{stored:?}")
-        };
+        let Appended::Stored(id) = stored else { panic!("{stored:?}") };
         assert_eq!(read(&view, *id), Ok(Some(content(n as u64, 5000))));
     }
     assert_eq!(read(&view, after), Ok(Some(b"room again".to_vec())));
@@ -282,10 +239,7 @@ fn a_failed_sync_ends_writing_for_good() {
     assert!(opened.appender.append(&[put(b"lost", 2)], 1, true, &numbers).is_err());
     let before = files(&disk);
     for _ in 0..2 {
-        let error = opened
-            .appender
-            .append(&[put(b"lost", 2)], 1, true, &numbers)
-            .unwrap_err();
+        let error = opened.appender.append(&[put(b"lost", 2)], 1, true, &numbers).unwrap_err();
         assert!(matches!(error, crate::store::AppendError::Failed(_)));
         assert!(opened.appender.sync().is_err() && opened.appender.idle().is_err());
     }

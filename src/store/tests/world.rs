@@ -53,21 +53,14 @@ pub fn put(content: &[u8], cookie: u64) -> Entry {
         payload: Payload::of(Bytes::copy_from_slice(content)),
         cookie: Cookie(cookie),
         attributes: Bytes::from_static(b"type: test"),
-        origin: Origin {
-            session: 3,
-            number: cookie,
-        },
+        origin: Origin { session: 3, number: cookie },
         named: false,
     }
 }
 
 pub fn store_one(opened: &mut Opened, content: &[u8], cookie: u64, sync: bool) -> ObjectId {
     let numbers = numbers(opened);
-    match opened
-        .appender
-        .append(&[put(content, cookie)], 1, sync, &numbers)
-        .expect("there is room")[..]
-    {
+    match opened.appender.append(&[put(content, cookie)], 1, sync, &numbers).expect("there is room")[..] {
         [Appended::Stored(id)] => {
             opened.superblock.raise(id.volume).expect("the superblock is raised");
             id
@@ -78,10 +71,7 @@ pub fn store_one(opened: &mut Opened, content: &[u8], cookie: u64, sync: bool) -
 
 pub fn delete(opened: &mut Opened, id: ObjectId) -> Result<Appended, AppendError> {
     let numbers = numbers(opened);
-    opened
-        .appender
-        .append(&[Entry::Delete { id }], 1, true, &numbers)
-        .map(|outcomes| outcomes[0])
+    opened.appender.append(&[Entry::Delete { id }], 1, true, &numbers).map(|outcomes| outcomes[0])
 }
 
 /// The content of an object, read and verified as a reader does; `None` if there is none or it is deleted.
@@ -93,9 +83,7 @@ pub fn read(view: &View, id: ObjectId) -> Result<Option<Vec<u8>>, String> {
     };
     let file = place.segment.file().map_err(|error| error.to_string())?;
     let mut bytes = vec![0; usize::try_from(place.bound - place.position).unwrap()];
-    let read = file
-        .read_at(&mut bytes, place.position)
-        .map_err(|error| error.to_string())?;
+    let read = file.read_at(&mut bytes, place.position).map_err(|error| error.to_string())?;
     let head = Head::parse(&bytes[..read], place.segment.salt(), id.volume, id.sequence).map_err(|e| e.to_string())?;
     if head.cookie != id.cookie {
         return Ok(None);
@@ -129,8 +117,7 @@ pub fn flip(disk: &MemoryDisk, name: &str, offset: u64, mask: u8) {
     let file = disk.open(name, Open::Write).unwrap();
     let mut byte = [0];
     file.read_at(&mut byte, offset).unwrap();
-    file.write_all_at(&mut [IoSlice::new(&[byte[0] ^ mask])], offset)
-        .unwrap();
+    file.write_all_at(&mut [IoSlice::new(&[byte[0] ^ mask])], offset).unwrap();
     file.sync_all().unwrap();
 }
 
@@ -144,9 +131,7 @@ pub fn place(opened: &Opened, id: ObjectId) -> (String, u64) {
 
 /// Content that tells which object it is of.
 pub fn content(number: u64, bytes: usize) -> Vec<u8> {
-    (0..bytes)
-        .map(|at| (number.wrapping_mul(31).wrapping_add(at as u64 * 7) % 251) as u8)
-        .collect()
+    (0..bytes).map(|at| (number.wrapping_mul(31).wrapping_add(at as u64 * 7) % 251) as u8).collect()
 }
 
 /// A small generator whose seed a failing test prints.
