@@ -14,7 +14,7 @@ use super::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::superblock::{FORMAT_VERSION, Superblock, SuperblockContent};
 use super::{Identity, StoreOptions, names};
 use crate::base::clock::Clock;
-use crate::base::ids::{ClusterId, DiskId, Epoch, NodeId, Sequence, VolumeId};
+use crate::base::ids::{ClusterId, DiskId, Epoch, NodeId, VolumeId};
 use crate::base::limits::SEGMENT_BYTES_MAX;
 use crate::base::random::Random;
 use crate::disk::{Disk, EntryKind, File, Lock, Open};
