@@ -40,11 +40,7 @@ impl Budget {
     /// A budget of `capacity` bytes.
     #[must_use]
     pub fn new(capacity: usize) -> Arc<Self> {
-        Arc::new(Self {
-            capacity,
-            large_capacity: capacity - capacity / 8,
-            state: Mutex::default(),
-        })
+        Arc::new(Self { capacity, large_capacity: capacity - capacity / 8, state: Mutex::default() })
     }
 
     /// All that may be held at once.
@@ -82,11 +78,7 @@ impl Budget {
     #[must_use]
     pub fn try_reserve(self: &Arc<Self>, bytes: usize) -> Option<Reservation> {
         let mut state = self.state.lock();
-        let queue = if bytes > SMALL_BYTES_MAX {
-            &state.large
-        } else {
-            &state.small
-        };
+        let queue = if bytes > SMALL_BYTES_MAX { &state.large } else { &state.small };
         if !queue.is_empty() || !self.fits(&state, bytes) {
             return None;
         }
@@ -103,22 +95,13 @@ impl Budget {
         bytes: usize,
         granted: impl FnOnce() -> Completion<Reservation>,
     ) -> Option<Reservation> {
-        assert!(
-            bytes <= self.large_capacity,
-            "limits keep every reservation below the budget"
-        );
+        let bound = if bytes > SMALL_BYTES_MAX { self.large_capacity } else { self.capacity };
+        assert!(bytes <= bound, "limits keep every reservation below the budget");
         let mut state = self.state.lock();
         let fits = self.fits(&state, bytes);
-        let queue = if bytes > SMALL_BYTES_MAX {
-            &mut state.large
-        } else {
-            &mut state.small
-        };
+        let queue = if bytes > SMALL_BYTES_MAX { &mut state.large } else { &mut state.small };
         if !queue.is_empty() || !fits {
-            queue.push_back(Waiter {
-                bytes,
-                granted: granted(),
-            });
+            queue.push_back(Waiter { bytes, granted: granted() });
             return None;
         }
         Some(self.take(&mut state, bytes))
@@ -134,11 +117,7 @@ impl Budget {
         state.used += bytes;
         state.large_used += if large { bytes } else { 0 };
         state.peak = state.peak.max(state.used);
-        Reservation {
-            budget: Arc::clone(self),
-            bytes,
-            large,
-        }
+        Reservation { budget: Arc::clone(self), bytes, large }
     }
 
     fn give_back(self: &Arc<Self>, bytes: usize, large: bool) {
@@ -227,10 +206,7 @@ mod tests {
     fn large_bodies_leave_room_for_small_ones() {
         let budget = Budget::new(8 << 20);
         let _stopped: Vec<_> = (0..7).map(|_| budget.try_reserve(1 << 20).unwrap()).collect();
-        assert!(
-            budget.try_reserve(1 << 20).is_none(),
-            "the last eighth is not for large bodies"
-        );
+        assert!(budget.try_reserve(1 << 20).is_none(), "the last eighth is not for large bodies");
         assert!(budget.try_reserve(SMALL_BYTES_MAX).is_some());
     }
 

@@ -23,10 +23,7 @@ pub struct BufferPool {
 
 impl std::fmt::Debug for BufferPool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BufferPool")
-            .field("kept", &self.kept)
-            .field("kept_max", &self.kept_max)
-            .finish_non_exhaustive()
+        f.debug_struct("BufferPool").field("kept", &self.kept).field("kept_max", &self.kept_max).finish_non_exhaustive()
     }
 }
 
@@ -82,11 +79,7 @@ impl BufferPool {
     /// A pool that keeps at most `kept_max` bytes of unused buffers.
     #[must_use]
     pub fn new(kept_max: usize) -> Arc<Self> {
-        Arc::new(Self {
-            classes: std::array::from_fn(|_| Mutex::default()),
-            kept: AtomicUsize::new(0),
-            kept_max,
-        })
+        Arc::new(Self { classes: std::array::from_fn(|_| Mutex::default()), kept: AtomicUsize::new(0), kept_max })
     }
 
     /// An empty buffer for at least `bytes`.
@@ -102,11 +95,7 @@ impl BufferPool {
         } else {
             Memory::new(size)?
         };
-        Ok(Buffer {
-            memory: Some(memory),
-            filled: 0,
-            pool: Arc::clone(self),
-        })
+        Ok(Buffer { memory: Some(memory), filled: 0, pool: Arc::clone(self) })
     }
 
     /// Bytes kept for reuse.
@@ -136,10 +125,7 @@ pub struct Buffer {
 
 impl std::fmt::Debug for Buffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Buffer")
-            .field("filled", &self.filled)
-            .field("capacity", &self.capacity())
-            .finish()
+        f.debug_struct("Buffer").field("filled", &self.filled).field("capacity", &self.capacity()).finish()
     }
 }
 
@@ -155,19 +141,13 @@ impl Buffer {
     /// The bytes filled so far.
     #[must_use]
     pub fn filled(&self) -> &[u8] {
-        self.memory
-            .as_ref()
-            .and_then(|memory| memory.slice().get(..self.filled))
-            .expect(TAKEN)
+        self.memory.as_ref().and_then(|memory| memory.slice().get(..self.filled)).expect(TAKEN)
     }
 
     /// The memory behind what is filled, of any content, to be written to.
     pub fn spare_mut(&mut self) -> &mut [u8] {
         let filled = self.filled;
-        self.memory
-            .as_mut()
-            .and_then(|memory| memory.slice_mut().get_mut(filled..))
-            .expect(TAKEN)
+        self.memory.as_mut().and_then(|memory| memory.slice_mut().get_mut(filled..)).expect(TAKEN)
     }
 
     /// Says that the first `bytes` of the spare memory are filled now.
@@ -178,10 +158,7 @@ impl Buffer {
 
     /// Copies `bytes` behind what is filled.
     pub fn extend(&mut self, bytes: &[u8]) {
-        self.spare_mut()
-            .get_mut(..bytes.len())
-            .expect("the caller asked for enough")
-            .copy_from_slice(bytes);
+        self.spare_mut().get_mut(..bytes.len()).expect("the caller asked for enough").copy_from_slice(bytes);
         self.advance(bytes.len());
     }
 

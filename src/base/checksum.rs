@@ -21,12 +21,7 @@ pub fn crc32(bytes: &[u8]) -> u32 {
 /// CRC-32C of two neighbours, from the checksum of each and the length of the second.
 #[must_use]
 pub fn crc32c_combine(first: u32, second: u32, second_bytes: u64) -> u32 {
-    narrow(crc_fast::checksum_combine(
-        CrcAlgorithm::Crc32Iscsi,
-        u64::from(first),
-        u64::from(second),
-        second_bytes,
-    ))
+    narrow(crc_fast::checksum_combine(CrcAlgorithm::Crc32Iscsi, u64::from(first), u64::from(second), second_bytes))
 }
 
 /// XXH3-128 of `bytes`.

@@ -54,14 +54,33 @@ pub const VOLUME_BYTES_DEFAULT: u64 = 32 << 30;
 /// Frames that one connection may have handled in one turn of its processor, so that none starves the others.
 pub const TURN_FRAMES_PER_CONNECTION: usize = 64;
 
+/// Frames that all connections together may have handled in one turn: at a few microseconds each, about a millisecond.
+pub const TURN_FRAMES: usize = 256;
+
 /// Bytes that one connection may move in one turn, each way.
-pub const TURN_BYTES_PER_CONNECTION: usize = 1 << 20;
+pub const TURN_BYTES_PER_CONNECTION: usize = 256 << 10;
+
+/// Bytes that all connections together may move in one turn, each way: they are hashed as they come.
+pub const TURN_BYTES: usize = 2 << 20;
+
+/// Connections that are stepped in one turn.
+pub const TURN_CONNECTIONS: usize = 256;
 
 /// Connections that a processor takes from its inbox in one turn.
 pub const TURN_ACCEPTS: usize = 64;
 
 /// Completions that a processor handles in one turn.
-pub const TURN_COMPLETIONS: usize = 1024;
+pub const TURN_COMPLETIONS: usize = 256;
+
+/// Events that one poll brings.
+pub const TURN_EVENTS: usize = 256;
+
+/// Bytes read along with heads and not yet used, over the connections of a processor, above which heads are read
+/// [`READ_STARVED_BYTES`] at a time: what is kept so is in no budget, so it must not grow with the connections.
+pub const READ_KEPT_BYTES_MAX: usize = 16 << 20;
+
+/// See [`READ_KEPT_BYTES_MAX`].
+pub const READ_STARVED_BYTES: usize = 256;
 
 /// Parts of one gathered write (the kernel's IOV_MAX).
 pub const GATHER_PARTS_MAX: usize = 1024;

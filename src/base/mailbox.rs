@@ -28,10 +28,7 @@ pub struct Mailbox<T> {
 
 impl<T> fmt::Debug for Mailbox<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mailbox")
-            .field("taken", &self.taken)
-            .field("capacity", &self.capacity)
-            .finish_non_exhaustive()
+        f.debug_struct("Mailbox").field("taken", &self.taken).field("capacity", &self.capacity).finish_non_exhaustive()
     }
 }
 
@@ -59,10 +56,7 @@ impl<T> Mailbox<T> {
             self.taken.fetch_sub(1, Ordering::AcqRel);
             return None;
         }
-        Some(Place {
-            mailbox: Arc::clone(self),
-            open: true,
-        })
+        Some(Place { mailbox: Arc::clone(self), open: true })
     }
 
     /// The next message, if one is here. Owner only.
@@ -175,10 +169,7 @@ mod tests {
         }
         assert_eq!(wakes.load(Ordering::SeqCst), 1);
         assert!(!mailbox.fall_asleep(), "messages wait, so there is no sleeping");
-        assert_eq!(
-            (0..5).map(|_| mailbox.take().unwrap()).collect::<Vec<_>>(),
-            [0, 1, 2, 3, 4]
-        );
+        assert_eq!((0..5).map(|_| mailbox.take().unwrap()).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
         assert!(mailbox.fall_asleep());
         mailbox.awake();
         mailbox.place().unwrap().post(9);

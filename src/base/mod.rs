@@ -13,4 +13,6 @@ pub mod mailbox;
 pub mod payload;
 pub mod queue;
 pub mod random;
+pub mod range;
+pub mod size;
 pub mod thread;

@@ -45,9 +45,7 @@ pub struct PayloadDigest {
 
 impl std::fmt::Debug for PayloadDigest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PayloadDigest")
-            .field("length", &self.length)
-            .finish_non_exhaustive()
+        f.debug_struct("PayloadDigest").field("length", &self.length).finish_non_exhaustive()
     }
 }
 
@@ -94,11 +92,6 @@ impl PayloadDigest {
         if self.block_filled > 0 {
             self.done.push(self.block.value());
         }
-        Payload {
-            bytes,
-            block_checksums: self.done,
-            hash: ContentHash(self.hash.digest128()),
-            room,
-        }
+        Payload { bytes, block_checksums: self.done, hash: ContentHash(self.hash.digest128()), room }
     }
 }

@@ -18,11 +18,7 @@ pub struct QueueSender<T> {
 
 impl<T> Clone for QueueSender<T> {
     fn clone(&self) -> Self {
-        Self {
-            channel: self.channel.clone(),
-            bytes: Arc::clone(&self.bytes),
-            bytes_max: self.bytes_max,
-        }
+        Self { channel: self.channel.clone(), bytes: Arc::clone(&self.bytes), bytes_max: self.bytes_max }
     }
 }
 
@@ -35,10 +31,7 @@ pub struct QueueReceiver<T> {
 
 impl<T> Clone for QueueReceiver<T> {
     fn clone(&self) -> Self {
-        Self {
-            channel: self.channel.clone(),
-            bytes: Arc::clone(&self.bytes),
-        }
+        Self { channel: self.channel.clone(), bytes: Arc::clone(&self.bytes) }
     }
 }
 
@@ -51,17 +44,7 @@ pub struct Full<T>(pub T);
 pub fn queue<T>(count_max: usize, bytes_max: usize) -> (QueueSender<T>, QueueReceiver<T>) {
     let (sender, receiver) = bounded(count_max);
     let bytes = Arc::new(AtomicUsize::new(0));
-    (
-        QueueSender {
-            channel: sender,
-            bytes: Arc::clone(&bytes),
-            bytes_max,
-        },
-        QueueReceiver {
-            channel: receiver,
-            bytes,
-        },
-    )
+    (QueueSender { channel: sender, bytes: Arc::clone(&bytes), bytes_max }, QueueReceiver { channel: receiver, bytes })
 }
 
 impl<T> QueueSender<T> {
@@ -79,6 +62,12 @@ impl<T> QueueSender<T> {
             self.bytes.fetch_sub(bytes, Ordering::AcqRel);
             Full(refused.into_inner().1)
         })
+    }
+
+    /// Whether an item would find no room now.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.channel.is_full() || self.bytes() >= self.bytes_max
     }
 
     /// Items that wait.

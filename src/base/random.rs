@@ -11,10 +11,7 @@ pub struct Random {
 
 impl Default for Random {
     fn default() -> Self {
-        Self {
-            page: Box::new([0; 4096]),
-            used: 4096,
-        }
+        Self { page: Box::new([0; 4096]), used: 4096 }
     }
 }
 
@@ -32,9 +29,7 @@ impl Random {
             }
             self.used = 0;
         }
-        let (number, _) = self.page[self.used..]
-            .split_first_chunk::<8>()
-            .expect("the page is a multiple of 8");
+        let (number, _) = self.page[self.used..].split_first_chunk::<8>().expect("the page is a multiple of 8");
         self.used += 8;
         Ok(u64::from_le_bytes(*number))
     }

@@ -1,10 +1,7 @@
 //! The two system calls that rustix does not offer: `cachestat` and `sync_file_range`.
 //!
 //! Any thread: `cached` looks at the page cache only; `start_writeback` may wait for room in the device's queue.
-#![allow(
-    unsafe_code,
-    reason = "cachestat (Linux 6.5) and sync_file_range have no safe wrapper in our dependencies"
-)]
+#![allow(unsafe_code, reason = "cachestat (Linux 6.5) and sync_file_range have no safe wrapper in our dependencies")]
 
 use rustix::fd::{AsRawFd, BorrowedFd};
 use std::io;

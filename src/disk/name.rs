@@ -23,10 +23,7 @@ pub fn check(name: &str) -> io::Result<()> {
 ///
 /// The check matters: `preadv2` takes an offset of all ones as "where the handle stands".
 pub fn end_of(offset: u64, bytes: u64) -> io::Result<u64> {
-    offset
-        .checked_add(bytes)
-        .filter(|end| *end <= i64::MAX.unsigned_abs())
-        .ok_or_else(|| Errno::INVAL.into())
+    offset.checked_add(bytes).filter(|end| *end <= i64::MAX.unsigned_abs()).ok_or_else(|| Errno::INVAL.into())
 }
 
 /// A length in memory as a length in a file.

@@ -29,19 +29,14 @@ impl RealDisk {
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = path.as_ref();
         make_durably(path)?;
-        Ok(Self {
-            path: path.to_owned(),
-            directory: open_directory(path)?,
-        })
+        Ok(Self { path: path.to_owned(), directory: open_directory(path)? })
     }
 
     fn open_at(&self, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
         name::check(name)?;
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let mode = Mode::RUSR | Mode::WUSR;
-        Ok(retry_on_intr(|| {
-            rustix::fs::openat(&self.directory, name, flags, mode)
-        })?)
+        Ok(retry_on_intr(|| rustix::fs::openat(&self.directory, name, flags, mode))?)
     }
 }
 
@@ -124,16 +119,12 @@ impl Disk for RealDisk {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         name::check(from)?;
         name::check(to)?;
-        Ok(retry_on_intr(|| {
-            rustix::fs::renameat(&self.directory, from, &self.directory, to)
-        })?)
+        Ok(retry_on_intr(|| rustix::fs::renameat(&self.directory, from, &self.directory, to))?)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         name::check(name)?;
-        Ok(retry_on_intr(|| {
-            rustix::fs::unlinkat(&self.directory, name, AtFlags::empty())
-        })?)
+        Ok(retry_on_intr(|| rustix::fs::unlinkat(&self.directory, name, AtFlags::empty()))?)
     }
 
     fn sync_directory(&self) -> io::Result<()> {

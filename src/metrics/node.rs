@@ -26,15 +26,8 @@ pub enum Stage {
 
 impl Stage {
     /// All, in the order of a request's life.
-    pub const ALL: [Self; 7] = [
-        Self::Inbox,
-        Self::Parse,
-        Self::DiskQueue,
-        Self::Disk,
-        Self::Completion,
-        Self::Send,
-        Self::Whole,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Inbox, Self::Parse, Self::DiskQueue, Self::Disk, Self::Completion, Self::Send, Self::Whole];
 
     /// The stage's name in `status` and in metrics.
     #[must_use]
@@ -66,6 +59,10 @@ pub struct ProcessorMetrics {
     pub abandoned: Counter,
     /// Requests that have no answer yet.
     pub in_flight: Gauge,
+    /// Connections that have sent a part of a request.
+    pub parsing: Gauge,
+    /// Connections with bytes that wait to be sent.
+    pub sending: Gauge,
     /// Answers by status code.
     pub by_status: StatusCounters,
     /// Connections that are open.

@@ -127,23 +127,13 @@ impl Refusal {
     /// A refusal of the request itself.
     #[must_use]
     pub fn new(status: Status, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            status,
-            stage: Stage::None,
-            retry_after_ms: 0,
-            detail: detail.into(),
-        }
+        Self { status, stage: Stage::None, retry_after_ms: 0, detail: detail.into() }
     }
 
     /// A refusal for want of room.
     #[must_use]
     pub fn busy(stage: Stage, retry_after_ms: u32, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            status: Status::Busy,
-            stage,
-            retry_after_ms,
-            detail: detail.into(),
-        }
+        Self { status: Status::Busy, stage, retry_after_ms, detail: detail.into() }
     }
 }
 

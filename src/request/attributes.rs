@@ -113,25 +113,13 @@ mod tests {
     #[test]
     fn a_run_is_checked_once_and_read_back() {
         let attributes = Attributes::of(&[(4, b"a.jpg"), (1, b"image/jpeg"), (200, b"")]).unwrap();
-        assert_eq!(
-            attributes.bytes()[..],
-            b"\x01\x0a\x00image/jpeg\x04\x05\x00a.jpg\xc8\x00\x00"[..]
-        );
+        assert_eq!(attributes.bytes()[..], b"\x01\x0a\x00image/jpeg\x04\x05\x00a.jpg\xc8\x00\x00"[..]);
         assert_eq!(attributes.value(Attributes::CONTENT_TYPE), Some(&b"image/jpeg"[..]));
         assert_eq!(attributes.value(2), None);
         assert_eq!(attributes.iter().map(|(tag, _)| tag).collect::<Vec<_>>(), [1, 4, 200]);
-        assert_eq!(
-            Attributes::parse(Bytes::from_static(b"\x01\x05\x00ab")),
-            Err(BadAttributes::CutShort(0))
-        );
-        assert_eq!(
-            Attributes::parse(Bytes::from_static(b"\x01\x00")),
-            Err(BadAttributes::CutShort(0))
-        );
-        assert_eq!(
-            Attributes::parse(Bytes::from_static(b"\x02\0\0\x01\0\0")),
-            Err(BadAttributes::OutOfOrder(1))
-        );
+        assert_eq!(Attributes::parse(Bytes::from_static(b"\x01\x05\x00ab")), Err(BadAttributes::CutShort(0)));
+        assert_eq!(Attributes::parse(Bytes::from_static(b"\x01\x00")), Err(BadAttributes::CutShort(0)));
+        assert_eq!(Attributes::parse(Bytes::from_static(b"\x02\0\0\x01\0\0")), Err(BadAttributes::OutOfOrder(1)));
         assert_eq!(Attributes::of(&[(0, b"")]), Err(BadAttributes::OutOfOrder(0)));
         assert_eq!(Attributes::of(&[(1, &[0; 5000])]), Err(BadAttributes::TooLong(5003)));
     }

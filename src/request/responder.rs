@@ -44,9 +44,7 @@ struct Open {
 
 impl std::fmt::Debug for Responder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Responder")
-            .field(&self.0.as_ref().map(|open| open.key))
-            .finish()
+        f.debug_tuple("Responder").field(&self.0.as_ref().map(|open| open.key)).finish()
     }
 }
 
@@ -54,11 +52,7 @@ impl Responder {
     /// A responder whose answer takes `place`.
     #[must_use]
     pub fn new<M: From<Completed> + Send + 'static>(key: RequestKey, clock: Arc<dyn Clock>, place: Place<M>) -> Self {
-        Self(Some(Open {
-            key,
-            clock,
-            post: Box::new(move |completed| place.post(completed.into())),
-        }))
+        Self(Some(Open { key, clock, post: Box::new(move |completed| place.post(completed.into())) }))
     }
 
     /// Answers.
@@ -69,20 +63,13 @@ impl Responder {
     fn send(&mut self, answer: Answer) {
         if let Some(open) = self.0.take() {
             let posted = open.clock.now();
-            (open.post)(Completed {
-                key: open.key,
-                answer,
-                posted,
-            });
+            (open.post)(Completed { key: open.key, answer, posted });
         }
     }
 }
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        self.send(Answer::refused(
-            Status::Internal,
-            "the worker of this request ended without an answer",
-        ));
+        self.send(Answer::refused(Status::Internal, "the worker of this request ended without an answer"));
     }
 }

@@ -21,10 +21,7 @@ pub struct Call<'a> {
 
 impl std::fmt::Debug for Call<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Call")
-            .field("deadline", &self.deadline)
-            .field("room", &self.room)
-            .finish_non_exhaustive()
+        f.debug_struct("Call").field("deadline", &self.deadline).field("room", &self.room).finish_non_exhaustive()
     }
 }
 

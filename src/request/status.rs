@@ -147,10 +147,7 @@ impl Status {
     /// Whether the request was carried out or told a fact, rather than turned away.
     #[must_use]
     pub fn is_answer(self) -> bool {
-        matches!(
-            self,
-            Self::Ok | Self::NotFound | Self::RangeNotSatisfiable | Self::Damaged
-        )
+        matches!(self, Self::Ok | Self::NotFound | Self::RangeNotSatisfiable | Self::Damaged)
     }
 }
 

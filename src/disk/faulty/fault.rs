@@ -131,13 +131,7 @@ impl Fault {
     }
 
     fn new(calls: Vec<Call>, effect: Effect) -> Self {
-        Self {
-            calls,
-            name: None,
-            passing: 0,
-            striking: 1,
-            effect,
-        }
+        Self { calls, name: None, passing: 0, striking: 1, effect }
     }
 
     /// Counts a call; what it does to it, if it strikes.
@@ -161,9 +155,9 @@ impl Fault {
 
     fn fits(&self, target: &Target<'_>) -> bool {
         let covered = match self.effect {
-            Effect::Flip { offset, .. } => offset
-                .checked_sub(target.offset)
-                .is_some_and(|within| within < target.bytes),
+            Effect::Flip { offset, .. } => {
+                offset.checked_sub(target.offset).is_some_and(|within| within < target.bytes)
+            }
             _ => true,
         };
         let named = self.name.as_deref().is_none_or(|name| name == target.name);

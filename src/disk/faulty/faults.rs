@@ -30,18 +30,11 @@ struct State {
 
 impl Faults {
     pub(super) fn new(plan: FaultPlan) -> Self {
-        let mut state = State {
-            faults: plan.faults,
-            cold: plan.cold,
-            ..State::default()
-        };
+        let mut state = State { faults: plan.faults, cold: plan.cold, ..State::default() };
         for (call, delay) in plan.delays {
             state.delays[call as usize] = delay;
         }
-        Self {
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-        }
+        Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
     /// Adds a fault. Where several strike the same call, the first that was added does; turned bits add up.
@@ -151,11 +144,7 @@ impl Faults {
         let mut state = self.state.lock();
         state.counts[call] += 1;
         self.changed.notify_all();
-        let struck: Vec<Effect> = state
-            .faults
-            .iter_mut()
-            .filter_map(|fault| fault.meet(&target))
-            .collect();
+        let struck: Vec<Effect> = state.faults.iter_mut().filter_map(|fault| fault.meet(&target)).collect();
         state.faults.retain(|fault| !fault.is_spent());
         if target.call.may_wait() {
             let delay = state.delays[call];
@@ -171,9 +160,8 @@ impl Faults {
                 std::thread::sleep(delay);
             }
         }
-        let (flips, others): (Vec<_>, Vec<_>) = struck
-            .into_iter()
-            .partition(|effect| matches!(effect, Effect::Flip { .. }));
+        let (flips, others): (Vec<_>, Vec<_>) =
+            struck.into_iter().partition(|effect| matches!(effect, Effect::Flip { .. }));
         (others.first().copied(), flips)
     }
 }

@@ -29,10 +29,7 @@ impl FaultyDisk {
     /// Puts a plan of faults before a disk.
     #[must_use]
     pub fn new(inner: Arc<dyn Disk>, plan: FaultPlan) -> Self {
-        Self {
-            inner,
-            faults: Arc::new(Faults::new(plan)),
-        }
+        Self { inner, faults: Arc::new(Faults::new(plan)) }
     }
 
     /// The controls, to be turned while it runs.
@@ -43,12 +40,7 @@ impl FaultyDisk {
 }
 
 fn whole(call: Call, name: &str) -> Target<'_> {
-    Target {
-        call,
-        name,
-        offset: 0,
-        bytes: 0,
-    }
+    Target { call, name, offset: 0, bytes: 0 }
 }
 
 impl Disk for FaultyDisk {
@@ -57,14 +49,8 @@ impl Disk for FaultyDisk {
     }
 
     fn open(&self, name: &str, how: Open) -> io::Result<Arc<dyn File>> {
-        let inner = self
-            .faults
-            .answer(whole(Call::Open, name), || self.inner.open(name, how))?;
-        Ok(Arc::new(FaultyFile {
-            inner,
-            name: name.to_owned(),
-            faults: Arc::clone(&self.faults),
-        }))
+        let inner = self.faults.answer(whole(Call::Open, name), || self.inner.open(name, how))?;
+        Ok(Arc::new(FaultyFile { inner, name: name.to_owned(), faults: Arc::clone(&self.faults) }))
     }
 
     fn list(&self) -> io::Result<Vec<Entry>> {
@@ -72,8 +58,7 @@ impl Disk for FaultyDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.faults
-            .run(whole(Call::Rename, from), || self.inner.rename(from, to))
+        self.faults.run(whole(Call::Rename, from), || self.inner.rename(from, to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -81,8 +66,7 @@ impl Disk for FaultyDisk {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        self.faults
-            .run(whole(Call::SyncDirectory, ""), || self.inner.sync_directory())
+        self.faults.run(whole(Call::SyncDirectory, ""), || self.inner.sync_directory())
     }
 
     fn space(&self) -> io::Result<Space> {
@@ -103,12 +87,7 @@ struct FaultyFile {
 
 impl FaultyFile {
     fn target(&self, call: Call, offset: u64, bytes: u64) -> Target<'_> {
-        Target {
-            call,
-            name: &self.name,
-            offset,
-            bytes,
-        }
+        Target { call, name: &self.name, offset, bytes }
     }
 
     fn whole(&self, call: Call) -> Target<'_> {
@@ -202,10 +181,7 @@ fn turn(flips: &[Effect], into: &mut [u8], offset: u64, read: usize) {
     for flip in flips {
         if let Effect::Flip { offset: at, mask } = flip {
             let within = at.checked_sub(offset).and_then(|within| usize::try_from(within).ok());
-            if let Some(byte) = within
-                .filter(|within| *within < read)
-                .and_then(|within| into.get_mut(within))
-            {
+            if let Some(byte) = within.filter(|within| *within < read).and_then(|within| into.get_mut(within)) {
                 *byte ^= mask;
             }
         }

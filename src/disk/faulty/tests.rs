@@ -36,10 +36,8 @@ const ENOSPC: i32 = Errno::NOSPC.raw_os_error();
 
 #[test]
 fn the_nth_call_fails_once() {
-    let (_, faults, file) = faulty(FaultPlan {
-        faults: vec![Fault::error(Call::SyncData, EIO).at(2)],
-        ..FaultPlan::default()
-    });
+    let (_, faults, file) =
+        faulty(FaultPlan { faults: vec![Fault::error(Call::SyncData, EIO).at(2)], ..FaultPlan::default() });
     file.sync_data().unwrap();
     assert_eq!(errno(file.sync_data()), Some(EIO));
     file.sync_data().unwrap();
@@ -152,10 +150,7 @@ fn a_turned_bit_is_found_where_it_is() {
 
 #[test]
 fn a_cold_disk_has_nothing_cached() {
-    let (_, faults, file) = faulty(FaultPlan {
-        cold: true,
-        ..FaultPlan::default()
-    });
+    let (_, faults, file) = faulty(FaultPlan { cold: true, ..FaultPlan::default() });
     write(&*file, b"abc").unwrap();
     assert_eq!(file.read_cached_at(&mut [0; 3], 0).unwrap(), None);
     assert!(!file.resident(0, 3).unwrap());

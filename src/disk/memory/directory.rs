@@ -43,10 +43,7 @@ impl Directory {
     }
 
     pub fn create(&mut self, name: &str, inode: u64) {
-        self.change(Change::Create {
-            name: name.to_owned(),
-            inode,
-        });
+        self.change(Change::Create { name: name.to_owned(), inode });
     }
 
     /// False if there is no such name.
@@ -68,10 +65,7 @@ impl Directory {
         let Some(inode) = self.inode(name) else {
             return false;
         };
-        self.change(Change::Remove {
-            name: name.to_owned(),
-            inode,
-        });
+        self.change(Change::Remove { name: name.to_owned(), inode });
         true
     }
 
@@ -93,11 +87,7 @@ impl Directory {
                 }
             }
         }
-        Self {
-            live: left.clone(),
-            durable: left,
-            changes: Vec::new(),
-        }
+        Self { live: left.clone(), durable: left, changes: Vec::new() }
     }
 
     fn change(&mut self, change: Change) {

@@ -18,9 +18,10 @@ impl Extents {
     /// How many pages of this range hold no room.
     pub fn missing(&self, from: u64, to: u64) -> u64 {
         let first = self.ranges.range(..=from).next_back().map_or(from, |(start, _)| *start);
-        let held = self.ranges.range(first..to.max(first)).fold(0, |held, (start, end)| {
-            held + (*end).min(to).saturating_sub((*start).max(from))
-        });
+        let held = self
+            .ranges
+            .range(first..to.max(first))
+            .fold(0, |held, (start, end)| held + (*end).min(to).saturating_sub((*start).max(from)));
         to.saturating_sub(from) - held
     }
 
@@ -66,10 +67,7 @@ impl Extents {
     }
 
     fn check(&self) {
-        debug_assert_eq!(
-            self.pages,
-            self.ranges.iter().map(|(start, end)| end - start).sum::<u64>()
-        );
+        debug_assert_eq!(self.pages, self.ranges.iter().map(|(start, end)| end - start).sum::<u64>());
     }
 }
 

@@ -19,11 +19,7 @@ pub struct MemoryFile {
 impl MemoryFile {
     /// A handle that is already counted in the inode.
     pub fn new(shared: Arc<Mutex<State>>, inode: u64, writable: bool) -> Self {
-        Self {
-            shared,
-            inode,
-            writable,
-        }
+        Self { shared, inode, writable }
     }
 
     fn with<T>(&self, run: impl FnOnce(&mut Inode) -> T) -> T {
@@ -31,11 +27,7 @@ impl MemoryFile {
     }
 
     fn lock_to_write(&self) -> io::Result<MutexGuard<'_, State>> {
-        if self.writable {
-            Ok(self.shared.lock())
-        } else {
-            Err(Errno::BADF.into())
-        }
+        if self.writable { Ok(self.shared.lock()) } else { Err(Errno::BADF.into()) }
     }
 }
 
@@ -46,11 +38,7 @@ impl File for MemoryFile {
     }
 
     fn read_cached_at(&self, into: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
-        if self.resident(offset, name::length(into.len()))? {
-            Ok(Some(self.read_at(into, offset)?))
-        } else {
-            Ok(None)
-        }
+        if self.resident(offset, name::length(into.len()))? { Ok(Some(self.read_at(into, offset)?)) } else { Ok(None) }
     }
 
     fn resident(&self, offset: u64, bytes: u64) -> io::Result<bool> {
@@ -136,9 +124,7 @@ impl Drop for MemoryFile {
 
 impl fmt::Debug for MemoryFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryFile")
-            .field("inode", &self.inode)
-            .finish_non_exhaustive()
+        f.debug_struct("MemoryFile").field("inode", &self.inode).finish_non_exhaustive()
     }
 }
 

@@ -24,9 +24,7 @@ impl Image {
     /// The pages that were written in this range of bytes.
     pub fn pages_in(&self, from: u64, to: u64) -> impl Iterator<Item = u64> + '_ {
         let first = from / PAGE_BYTES;
-        self.pages
-            .range(first..to.div_ceil(PAGE_BYTES).max(first))
-            .map(|(page, _)| *page)
+        self.pages.range(first..to.div_ceil(PAGE_BYTES).max(first)).map(|(page, _)| *page)
     }
 
     /// Reads up to the length.
@@ -46,10 +44,7 @@ impl Image {
 
     /// Writes within one page; the length grows to cover it.
     pub fn write(&mut self, piece: &Piece, bytes: &[u8]) {
-        let page = self
-            .pages
-            .entry(piece.page)
-            .or_insert_with(|| Arc::new([0; PAGE_BYTES as usize]));
+        let page = self.pages.entry(piece.page).or_insert_with(|| Arc::new([0; PAGE_BYTES as usize]));
         Arc::make_mut(page)[piece.from..piece.to].copy_from_slice(bytes);
         self.bytes = self.bytes.max(piece.page * PAGE_BYTES + piece.to as u64);
     }
@@ -88,10 +83,7 @@ impl Image {
             self.pages.insert(page, Arc::clone(source));
             return;
         }
-        let target = self
-            .pages
-            .entry(page)
-            .or_insert_with(|| Arc::new([0; PAGE_BYTES as usize]));
+        let target = self.pages.entry(page).or_insert_with(|| Arc::new([0; PAGE_BYTES as usize]));
         each_sector(sectors, |range| {
             Arc::make_mut(target)[range.clone()].copy_from_slice(&source[range]);
         });
@@ -99,10 +91,7 @@ impl Image {
 
     /// Drops what `take` left beyond the length.
     pub fn trim(&mut self) {
-        let end = self
-            .pages
-            .last_key_value()
-            .map_or(0, |(page, _)| (page + 1) * PAGE_BYTES);
+        let end = self.pages.last_key_value().map_or(0, |(page, _)| (page + 1) * PAGE_BYTES);
         if end > self.bytes {
             self.zero(self.bytes, end);
         }
@@ -130,11 +119,7 @@ impl Piece {
         let start = page * PAGE_BYTES;
         let within =
             |offset: u64| usize::try_from(offset.clamp(start, start + PAGE_BYTES) - start).expect("a page is small");
-        Self {
-            page,
-            from: within(from),
-            to: within(to),
-        }
+        Self { page, from: within(from), to: within(to) }
     }
 
     pub fn len(&self) -> usize {
@@ -150,11 +135,7 @@ impl Piece {
 
 /// A range of bytes, page by page.
 pub fn pieces(from: u64, to: u64) -> impl Iterator<Item = Piece> {
-    let pages = if from < to {
-        from / PAGE_BYTES..to.div_ceil(PAGE_BYTES)
-    } else {
-        0..0
-    };
+    let pages = if from < to { from / PAGE_BYTES..to.div_ceil(PAGE_BYTES) } else { 0..0 };
     pages.map(move |page| Piece::of(page, from, to))
 }
 

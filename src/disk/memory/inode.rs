@@ -74,12 +74,7 @@ impl Inode {
     /// Holds all of a range, or nothing more than before.
     pub fn allocate(&mut self, from: u64, to: u64, room: u64) -> Result<(), Full> {
         let (first, last) = (from / PAGE_BYTES, to.div_ceil(PAGE_BYTES));
-        if self
-            .held
-            .missing(first, last)
-            .checked_mul(PAGE_BYTES)
-            .is_none_or(|need| need > room)
-        {
+        if self.held.missing(first, last).checked_mul(PAGE_BYTES).is_none_or(|need| need > room) {
             return Err(Full);
         }
         self.held.add(first, last);
@@ -103,11 +98,7 @@ impl Inode {
     }
 
     fn zero(&mut self, from: u64, to: u64) {
-        let touched: BTreeSet<u64> = self
-            .live
-            .pages_in(from, to)
-            .chain(self.durable.pages_in(from, to))
-            .collect();
+        let touched: BTreeSet<u64> = self.live.pages_in(from, to).chain(self.durable.pages_in(from, to)).collect();
         for page in touched {
             self.touch(page, Piece::of(page, from, to).sectors());
         }
@@ -125,8 +116,7 @@ impl Inode {
         for (page, sectors) in std::mem::take(&mut self.dirty).iter() {
             // Sectors that are not dirty are equal, so that the whole page can be shared if none is lost.
             let whole = self.lost.of_page(page) == 0;
-            self.durable
-                .take(page, if whole { u8::MAX } else { sectors }, &self.live);
+            self.durable.take(page, if whole { u8::MAX } else { sectors }, &self.live);
         }
         self.durable.set_len(self.live.bytes());
         self.durable.trim();
@@ -164,12 +154,7 @@ impl Inode {
         for page in left.pages_in(0, left.bytes()) {
             held.add(page, page + 1);
         }
-        Self {
-            live: left.clone(),
-            durable: left,
-            held,
-            ..Self::default()
-        }
+        Self { live: left.clone(), durable: left, held, ..Self::default() }
     }
 
     /// A cut is done or not; growth may have come to any point.

@@ -127,17 +127,13 @@ impl MemoryDisk {
     }
 
     fn holding(state: State) -> Self {
-        Self {
-            shared: Arc::new(Mutex::new(state)),
-        }
+        Self { shared: Arc::new(Mutex::new(state)) }
     }
 }
 
 impl State {
     fn inode(&mut self, inode: u64) -> &mut Inode {
-        self.inodes
-            .get_mut(&inode)
-            .expect("an inode lives as long as its names and handles")
+        self.inodes.get_mut(&inode).expect("an inode lives as long as its names and handles")
     }
 
     fn create(&mut self, name: &str) -> u64 {
@@ -159,11 +155,7 @@ impl State {
 
     /// As [`room`](Self::room), spared the sum when the disk has no bound.
     fn room_to_write(&self) -> u64 {
-        if self.capacity == BYTES_UNBOUNDED {
-            BYTES_UNBOUNDED
-        } else {
-            self.room()
-        }
+        if self.capacity == BYTES_UNBOUNDED { BYTES_UNBOUNDED } else { self.room() }
     }
 
     fn crashed(&self, mut dice: Option<&mut Dice>) -> Self {
@@ -184,8 +176,7 @@ impl State {
 
     fn forget_unnamed(&mut self) {
         let directory = &self.directory;
-        self.inodes
-            .retain(|inode, file| file.handles > 0 || directory.may_have(*inode));
+        self.inodes.retain(|inode, file| file.handles > 0 || directory.may_have(*inode));
     }
 }
 
@@ -204,11 +195,7 @@ impl Disk for MemoryDisk {
             (None, _) => return Err(Errno::NOENT.into()),
         };
         state.inode(inode).handles += 1;
-        Ok(Arc::new(MemoryFile::new(
-            Arc::clone(&self.shared),
-            inode,
-            how != Open::Read,
-        )))
+        Ok(Arc::new(MemoryFile::new(Arc::clone(&self.shared), inode, how != Open::Read)))
     }
 
     fn list(&self) -> io::Result<Vec<Entry>> {
@@ -243,10 +230,7 @@ impl Disk for MemoryDisk {
 
     fn space(&self) -> io::Result<Space> {
         let state = self.shared.lock();
-        Ok(Space {
-            total: state.capacity,
-            free: state.room(),
-        })
+        Ok(Space { total: state.capacity, free: state.room() })
     }
 
     fn lock(&self, name: &str) -> io::Result<Box<dyn Lock>> {
@@ -258,10 +242,7 @@ impl Disk for MemoryDisk {
         if !state.locks.insert(name.to_owned()) {
             return Err(Errno::AGAIN.into());
         }
-        Ok(Box::new(MemoryLock {
-            shared: Arc::clone(&self.shared),
-            name: name.to_owned(),
-        }))
+        Ok(Box::new(MemoryLock { shared: Arc::clone(&self.shared), name: name.to_owned() }))
     }
 }
 
@@ -286,8 +267,6 @@ impl Drop for MemoryLock {
 
 impl fmt::Debug for MemoryLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryLock")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("MemoryLock").field("name", &self.name).finish_non_exhaustive()
     }
 }

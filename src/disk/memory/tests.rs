@@ -121,11 +121,7 @@ fn a_failed_sync_loses_what_is_read_until_pages_are_dropped() {
     assert!(file.sync_data().is_err());
     let mut expected = vec![1; 2000];
     file.sync_data().unwrap();
-    assert_eq!(
-        content(&disk.crash_clean(), "x"),
-        expected,
-        "a second sync writes nothing"
-    );
+    assert_eq!(content(&disk.crash_clean(), "x"), expected, "a second sync writes nothing");
     assert_eq!(content(&disk, "x")[512], 2);
     write(&*file, &[3; 4], 0);
     file.sync_data().unwrap();

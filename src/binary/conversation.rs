@@ -1,0 +1,176 @@
+//! One connection's side of the binary protocol.
+//!
+//! Processor thread. Always: nothing but a HELLO is taken before a HELLO; a frame that is refused for what it says is
+//! answered and skipped, and only a header that cannot be trusted ends the connection. An idle conversation holds a
+//! pointer to the limits and nothing else.
+
+use super::OF_THE_CONNECTION;
+use super::incoming::Incoming;
+use crate::net::{Arrival, Body, Decoded, Output, Protocol, Tag};
+use crate::request::{Answer, Limits, Refusal, Status};
+use crate::wire::{
+    ChecksumKind, HEADER_BYTES, Header, HeaderError, Hello, Opcode, ReplyTo, Welcome, encode_answer, encode_refusal,
+    encode_welcome, operation_of,
+};
+use bytes::Bytes;
+use std::sync::Arc;
+
+pub(super) struct Conversation {
+    limits: Arc<Limits>,
+    greeted: bool,
+    /// The frame whose body is arriving.
+    incoming: Option<Box<Incoming>>,
+}
+
+impl Conversation {
+    pub(super) fn new(limits: Arc<Limits>) -> Self {
+        Self { limits, greeted: false, incoming: None }
+    }
+
+    fn known(&mut self, header: Header) -> Decoded {
+        let opcode = Opcode::of_code(header.opcode);
+        if !self.greeted && opcode != Some(Opcode::Hello) {
+            let refusal = Refusal::new(Status::BadRequest, "the first frame of a connection is a HELLO");
+            return whole(Arrival::End(encode_refusal(ReplyTo::request(&header), &refusal).head));
+        }
+        let Some(opcode) = opcode else {
+            let detail = format!("opcode {:#04x} is unknown to this node", header.opcode);
+            return self.refused(
+                ReplyTo::request(&header),
+                Refusal::new(Status::UnknownOperation, detail),
+                header.body_bytes,
+            );
+        };
+        let incoming = Incoming::wanted(header, opcode);
+        if header.body_bytes == 0 {
+            return whole(self.end_of_frame(incoming, Body { bytes: Bytes::new(), room: None }));
+        }
+        self.incoming = Some(Box::new(incoming));
+        Decoded::Body { head_bytes: HEADER_BYTES, body_bytes: header.body_bytes as usize, keep: true }
+    }
+
+    fn broken(&mut self, error: &HeaderError) -> Decoded {
+        let to = ReplyTo::refused(error);
+        if error.ends_connection() {
+            return whole(Arrival::End(encode_refusal(to, &error.refusal()).head));
+        }
+        self.refused(to, error.refusal(), error.body_bytes())
+    }
+
+    /// A frame that is answered with a refusal once its body is skipped.
+    fn refused(&mut self, to: ReplyTo, refusal: Refusal, body_bytes: u32) -> Decoded {
+        if body_bytes == 0 {
+            return whole(Arrival::Refused { tag: tag_of(to), refusal });
+        }
+        self.incoming = Some(Box::new(Incoming::Unwanted { to, refusal }));
+        Decoded::Body { head_bytes: HEADER_BYTES, body_bytes: body_bytes as usize, keep: false }
+    }
+
+    fn end_of_frame(&mut self, incoming: Incoming, body: Body) -> Arrival {
+        let to = incoming.reply_to();
+        match self.arrival(incoming, body) {
+            Ok(arrival) => arrival,
+            Err(refusal) => Arrival::Refused { tag: tag_of(to), refusal },
+        }
+    }
+
+    fn arrival(&mut self, incoming: Incoming, body: Body) -> Result<Arrival, Refusal> {
+        let (header, opcode, put) = match incoming {
+            Incoming::Unwanted { refusal, .. } => return Err(refusal),
+            Incoming::Wanted { header, opcode, checksum, put } => {
+                header.check_body(checksum.value())?;
+                (header, opcode, put)
+            }
+        };
+        let to = ReplyTo::request(&header);
+        if opcode == Opcode::Hello {
+            return self.greet(to, &body.bytes);
+        }
+        let operation = match put {
+            Some(put) => put.operation(body)?,
+            None => operation_of(opcode, body.bytes)?,
+        };
+        Ok(Arrival::Request { tag: tag_of(to), operation, deadline_ms: header.deadline_ms })
+    }
+
+    fn greet(&mut self, to: ReplyTo, body: &[u8]) -> Result<Arrival, Refusal> {
+        if self.greeted {
+            return Err(Refusal::new(Status::BadRequest, "a connection says HELLO once"));
+        }
+        let hello = Hello::parse(body)?;
+        let version = hello.version()?;
+        log::debug!("binary: a connection of {:?}", hello.name);
+        self.greeted = true;
+        let welcome = Welcome { version, limits: *self.limits };
+        Ok(Arrival::Reply(encode_welcome(to, &welcome).head))
+    }
+}
+
+impl Protocol for Conversation {
+    fn decode(&mut self, input: &[u8]) -> Decoded {
+        let Some(head) = input.first_chunk::<HEADER_BYTES>() else { return Decoded::More };
+        match Header::parse_request(head) {
+            Ok(header) => self.known(header),
+            Err(error) => self.broken(&error),
+        }
+    }
+
+    fn absorb(&mut self, bytes: &[u8]) {
+        if let Some(incoming) = &mut self.incoming {
+            incoming.absorb(bytes);
+        }
+    }
+
+    fn finish(&mut self, body: Option<Body>) -> Arrival {
+        let body = body.unwrap_or(Body { bytes: Bytes::new(), room: None });
+        match self.incoming.take() {
+            Some(incoming) => self.end_of_frame(*incoming, body),
+            None => unreachable!("a body follows a head that was decoded"),
+        }
+    }
+
+    fn encode(&mut self, tag: Tag, answer: Answer, last: bool, output: &mut Output) {
+        let reply = encode_answer(to_of(tag), answer, !last);
+        output.push(reply.head);
+        for part in reply.parts {
+            output.push(part);
+        }
+        output.hold(reply.room);
+    }
+
+    fn last_words(&mut self, refusal: &Refusal, output: &mut Output) {
+        output.push(encode_refusal(OF_THE_CONNECTION, refusal).head);
+    }
+}
+
+fn whole(arrival: Arrival) -> Decoded {
+    Decoded::Whole { head_bytes: HEADER_BYTES, arrival }
+}
+
+/// A tag carries where the reply goes: correlation id, opcode and kind of checksum.
+fn tag_of(to: ReplyTo) -> Tag {
+    Tag { correlation: to.correlation, detail: u64::from(to.opcode) | u64::from(to.checksum_kind.code()) << 8 }
+}
+
+fn to_of(tag: Tag) -> ReplyTo {
+    let [opcode, kind, ..] = tag.detail.to_le_bytes();
+    ReplyTo {
+        opcode,
+        correlation: tag.correlation,
+        checksum_kind: ChecksumKind::of_code(kind).expect("the tag was made from a kind"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_brings_back_where_the_reply_goes() {
+        for checksum_kind in [ChecksumKind::None, ChecksumKind::Crc32c, ChecksumKind::Crc32] {
+            let to = ReplyTo { opcode: 0xfe, correlation: u64::MAX - 1, checksum_kind };
+            let back = to_of(tag_of(to));
+            assert_eq!((back.opcode, back.correlation, back.checksum_kind), (0xfe, u64::MAX - 1, checksum_kind));
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The cache of verified blocks: hot content in the node's own memory, read and checked once.
+//!
+//! Any thread. Keyed by volume, sequence and block, so it never goes stale: what a key names never changes, and who
+//! asks has looked into the index first. Always: every block in it passed its checksum; it holds copies of its own, at
+//! most its capacity in bytes. A block gets in when it is read a second time not long after the first, so that a scan
+//! of cold objects neither pays for copies nor pushes out what is hot. The library's shards are locked over memory
+//! only.
+
+use crate::base::ids::{Sequence, VolumeId};
+use crate::store::Head;
+use bytes::Bytes;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Which block: of which needle, and its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct BlockKey {
+    pub(super) volume: VolumeId,
+    pub(super) sequence: Sequence,
+    pub(super) block: u32,
+}
+
+/// A verified block; the first one of an object brings the head.
+#[derive(Debug, Clone)]
+pub(super) struct Block {
+    pub(super) bytes: Bytes,
+    pub(super) head: Option<Arc<Head>>,
+}
+
+/// What an entry takes besides its bytes: key, links, the head.
+const ENTRY_BYTES: u64 = 256;
+const SEEN_SLOTS: usize = 1 << 16;
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<BlockKey, Block> for ByBytes {
+    fn weight(&self, _: &BlockKey, block: &Block) -> u64 {
+        block.bytes.len() as u64 + ENTRY_BYTES
+    }
+}
+
+pub(super) struct Blocks {
+    cache: Option<Cache<BlockKey, Block, ByBytes>>,
+    /// Fingerprints of blocks that were read once.
+    seen: Box<[AtomicU32]>,
+    hasher: RandomState,
+}
+
+impl std::fmt::Debug for Blocks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Blocks").field("bytes", &self.bytes()).finish_non_exhaustive()
+    }
+}
+
+impl Blocks {
+    /// A cache of `capacity` bytes; 0 for none.
+    pub(super) fn new(capacity: u64) -> Self {
+        let estimate = usize::try_from(capacity / 16_384).unwrap_or(usize::MAX).max(16);
+        Self {
+            cache: (capacity > 0).then(|| Cache::with_weighter(estimate, capacity, ByBytes)),
+            seen: (0..SEEN_SLOTS).map(|_| AtomicU32::new(0)).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.cache.as_ref().map_or(0, Cache::weight)
+    }
+
+    pub(super) fn find(&self, key: BlockKey) -> Option<Block> {
+        self.cache.as_ref()?.get(&key)
+    }
+
+    /// Offers a block that has just been verified.
+    pub(super) fn offer(&self, key: BlockKey, bytes: &[u8], head: Option<&Arc<Head>>) {
+        let Some(cache) = &self.cache else { return };
+        if self.is_second_look(key) {
+            let block = Block { bytes: Bytes::copy_from_slice(bytes), head: head.cloned() };
+            cache.insert(key, block);
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "both halves of the hash are used for themselves")]
+    fn is_second_look(&self, key: BlockKey) -> bool {
+        let hash = self.hasher.hash_one(key);
+        let print = ((hash >> 32) as u32).max(1);
+        let Some(slot) = self.seen.get(hash as usize % SEEN_SLOTS) else { return true };
+        slot.swap(print, Ordering::Relaxed) == print
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(sequence: u64) -> BlockKey {
+        BlockKey { volume: VolumeId(1), sequence: Sequence(sequence), block: 0 }
+    }
+
+    #[test]
+    fn a_block_gets_in_at_its_second_look_and_memory_is_bounded() {
+        let blocks = Blocks::new(1 << 20);
+        blocks.offer(key(1), b"content", None);
+        assert!(blocks.find(key(1)).is_none());
+        blocks.offer(key(1), b"content", None);
+        assert_eq!(blocks.find(key(1)).unwrap().bytes, "content");
+        for n in 0..1000 {
+            blocks.offer(key(n), &[0; 10_000], None);
+            blocks.offer(key(n), &[0; 10_000], None);
+        }
+        assert!(blocks.bytes() <= 1 << 20);
+        let none = Blocks::new(0);
+        none.offer(key(1), b"content", None);
+        none.offer(key(1), b"content", None);
+        assert!(none.find(key(1)).is_none());
+    }
+}

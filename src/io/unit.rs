@@ -1,0 +1,91 @@
+//! One disk as the node's threads share it: its catalog, its queues, its gate, its state.
+//!
+//! Made at start; read by every thread.
+
+use super::blocks::Blocks;
+use super::gate::Gate;
+use super::job::{LaneJob, ReadJob};
+use super::state::StateCell;
+use crate::base::buffers::BufferPool;
+use crate::base::clock::Clock;
+use crate::base::queue::QueueSender;
+use crate::metrics::DiskMetrics;
+use crate::store::{Catalog, Identity};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+pub(super) struct Unit {
+    pub(super) index: usize,
+    pub(super) place: String,
+    pub(super) identity: Identity,
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) reads: QueueSender<ReadJob>,
+    pub(super) appends: QueueSender<LaneJob>,
+    pub(super) gate: Gate,
+    pub(super) state: StateCell,
+    pub(super) share_in: Share,
+    pub(super) share_out: Share,
+    pub(super) blocks: Arc<Blocks>,
+    pub(super) pool: Arc<BufferPool>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<DiskMetrics>,
+    /// Room on the file system, as the background thread last saw it.
+    pub(super) total_bytes: AtomicU64,
+    pub(super) free_bytes: AtomicU64,
+    pub(super) stopping: AtomicBool,
+    /// Jobs are refused from here on: the node is being stopped.
+    pub(super) closed: AtomicBool,
+}
+
+impl std::fmt::Debug for Unit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unit").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+/// What the jobs of one disk hold of a budget: at most half, so that a slow disk leaves room for the others.
+#[derive(Debug)]
+pub(super) struct Share {
+    held: AtomicUsize,
+    max: usize,
+}
+
+impl Share {
+    pub(super) fn new(max: usize) -> Self {
+        Self { held: AtomicUsize::new(0), max }
+    }
+
+    /// Counts a job of `bytes` in; false if that is too much.
+    pub(super) fn take(&self, bytes: usize) -> bool {
+        let before = self.held.fetch_add(bytes, Ordering::AcqRel);
+        if before != 0 && before + bytes > self.max {
+            self.held.fetch_sub(bytes, Ordering::AcqRel);
+            return false;
+        }
+        true
+    }
+
+    /// Counts a job out.
+    pub(super) fn give_back(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    pub(super) fn held(&self) -> usize {
+        self.held.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_bounded_but_never_shut() {
+        let share = Share::new(100);
+        assert!(share.take(500), "one job of any size");
+        assert!(!share.take(1));
+        share.give_back(500);
+        assert!(share.take(60) && share.take(40) && !share.take(1));
+        assert_eq!(share.held(), 100);
+    }
+}

@@ -1,0 +1,25 @@
+//! The reactor: one acceptor, a few processors, and the trait behind which protocols are guests.
+//!
+//! The only owner of mio. No thread here ever waits for anything but its own poll.
+
+mod acceptor;
+mod connection;
+mod control;
+mod input;
+mod mute;
+mod output;
+mod processor;
+mod protocol;
+mod quota;
+mod requests;
+mod selector;
+mod settings;
+mod wheel;
+
+pub use acceptor::{Acceptor, Listener};
+pub use control::Control;
+pub use output::Output;
+pub use processor::{Inbox, Processor, ProcessorParts};
+pub use protocol::{Arrival, Body, Decoded, Guest, Protocol, Tag};
+pub use quota::Quota;
+pub use settings::Settings;

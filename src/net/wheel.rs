@@ -1,0 +1,111 @@
+//! The timers of a processor: a hashed wheel (Varghese and Lauck, 1987), one entry a connection.
+//!
+//! Processor thread. A connection asks to be looked at no later than some moment, and works out by itself what is due
+//! then; so a request needs no timer of its own, and nothing is ever cancelled. Always: an entry comes out no earlier
+//! than its moment and at most one tick plus one turn later.
+
+use crate::base::clock::Moment;
+
+const TICK_NS: u64 = 8_000_000;
+/// 8 ms times 1,024: entries further away come round and are put back.
+const SLOTS: usize = 1024;
+
+#[derive(Debug)]
+pub(super) struct Wheel<K> {
+    slots: Vec<Vec<(u64, K)>>,
+    tick: u64,
+    count: usize,
+}
+
+impl<K: Copy> Wheel<K> {
+    pub(super) fn new(now: Moment) -> Self {
+        Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), tick: now.0 / TICK_NS, count: 0 }
+    }
+
+    /// Asks for `key` to come out at `due`.
+    pub(super) fn arm(&mut self, due: Moment, key: K) {
+        // Rounded up, and never in the tick that has just been emptied.
+        let tick = due.0.div_ceil(TICK_NS).max(self.tick + 1);
+        self.slots[Self::slot(tick)].push((tick, key));
+        self.count += 1;
+    }
+
+    /// Moves on to `now`, and puts what is due into `into`.
+    pub(super) fn advance(&mut self, now: Moment, into: &mut Vec<K>) {
+        let target = now.0 / TICK_NS;
+        // After a long sleep one round visits every slot.
+        let first = (self.tick + 1).max(target.saturating_sub(SLOTS as u64 - 1));
+        for tick in first..=target {
+            let slot = &mut self.slots[Self::slot(tick)];
+            let before = into.len();
+            slot.retain(|(due, key)| {
+                let comes_out = *due <= target;
+                if comes_out {
+                    into.push(*key);
+                }
+                !comes_out
+            });
+            self.count -= into.len() - before;
+            if slot.is_empty() && slot.capacity() > 64 {
+                *slot = Vec::new();
+            }
+        }
+        self.tick = self.tick.max(target);
+    }
+
+    /// When the next entry can come out at the earliest; `None` when there is none. Looks at most one round ahead.
+    pub(super) fn next(&self) -> Option<Moment> {
+        if self.count == 0 {
+            return None;
+        }
+        let ahead = (1..=SLOTS as u64).find(|ahead| {
+            let tick = self.tick + ahead;
+            self.slots[Self::slot(tick)].iter().any(|(due, _)| *due <= tick)
+        });
+        Some(Moment((self.tick + ahead.unwrap_or(SLOTS as u64)) * TICK_NS))
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the remainder is below SLOTS")]
+    fn slot(tick: u64) -> usize {
+        (tick % SLOTS as u64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn everything_comes_out_once_and_in_time(
+            dues in proptest::collection::vec(0u64..40_000, 0..100),
+            steps in proptest::collection::vec(1u64..12_000, 1..30),
+        ) {
+            let ms = 1_000_000;
+            let mut wheel = Wheel::new(Moment(0));
+            for (key, due) in dues.iter().enumerate() {
+                wheel.arm(Moment(due * ms), key);
+            }
+            let (mut now, mut out, mut seen) = (0, Vec::new(), vec![false; dues.len()]);
+            for step in steps.into_iter().chain([50_000]) {
+                if let Some(next) = wheel.next() {
+                    let earliest = dues.iter().zip(&seen).filter(|(_, seen)| !**seen).map(|(due, _)| due * ms).min();
+                    prop_assert!(next.0 <= earliest.unwrap() + TICK_NS || next.0 <= now + 1024 * TICK_NS + TICK_NS);
+                }
+                now += step * ms;
+                out.clear();
+                wheel.advance(Moment(now), &mut out);
+                for key in &out {
+                    prop_assert!(!seen[*key], "came out twice");
+                    prop_assert!(dues[*key] * ms <= now, "came out early");
+                    seen[*key] = true;
+                }
+                for (key, due) in dues.iter().enumerate() {
+                    prop_assert!(seen[key] || due * ms + TICK_NS > now, "{key} is late");
+                }
+            }
+            prop_assert!(wheel.next().is_none());
+        }
+    }
+}

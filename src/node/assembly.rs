@@ -1,0 +1,258 @@
+//! A node and its threads.
+//!
+//! Built bottom-up: memory, disks, services, processors, acceptor. Stopped top-down: the acceptor closes its listeners,
+//! processors drain, then the disks' threads finish what waits and close their volumes.
+
+use super::status::NodeStatus;
+use super::{Configuration, NodeError};
+use crate::base::budget::Budget;
+use crate::base::buffers::BufferPool;
+use crate::base::clock::SystemClock;
+use crate::base::limits::{BODY_BYTES_MAX, CHUNK_BYTES_MAX};
+use crate::base::mailbox::Wake;
+use crate::base::thread;
+use crate::binary::Binary;
+use crate::disk::Disk;
+use crate::handler::Handler;
+use crate::io::{DiskSettings, Disks};
+use crate::metrics::{Counter, DiskMetrics, NodeMetrics, ProcessorMetrics};
+use crate::net::{Acceptor, Control, Inbox, Listener, Processor, ProcessorParts, Quota, Settings};
+use crate::request::Limits;
+use crate::store::StoreOptions;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Unused buffers that are kept, of a budget: one eighth.
+const KEPT_SHARE: usize = 8;
+
+/// A running node.
+pub struct Node {
+    address: SocketAddr,
+    disks: Arc<Disks>,
+    status: Arc<NodeStatus>,
+    control: Arc<Control>,
+    nudge: Box<dyn Wake>,
+    inboxes: Vec<Inbox>,
+    drain: Duration,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("address", &self.address).field("disks", &self.disks).finish_non_exhaustive()
+    }
+}
+
+impl Node {
+    /// Starts a node on these disks; `log_dropped` counts log lines that found no room.
+    ///
+    /// # Errors
+    /// [`NodeError`]; nothing is left running.
+    pub fn start(
+        configuration: &Configuration,
+        directories: Vec<Arc<dyn Disk>>,
+        log_dropped: Arc<Counter>,
+    ) -> Result<Self, NodeError> {
+        let clock = SystemClock::shared();
+        let metrics = Arc::new(NodeMetrics {
+            processors: (0..configuration.processors).map(|_| Arc::default()).collect(),
+            disks: directories.iter().map(|_| Arc::<DiskMetrics>::default()).collect(),
+            ..NodeMetrics::default()
+        });
+        let budget_in = Budget::new(configuration.budget_in_bytes);
+        let budget_out = Budget::new(configuration.budget_out_bytes);
+        let pool = BufferPool::new((configuration.budget_in_bytes + configuration.budget_out_bytes) / KEPT_SHARE);
+        let disks = Disks::open(directories, &disk_settings(configuration), &pool, &clock, &metrics.disks)?;
+        let quota = Quota::new(configuration.connections_max, configuration.connections_per_address_max);
+        let control = Arc::new(Control::default());
+        let parts = ProcessorParts {
+            clock: Arc::clone(&clock),
+            settings: Arc::new(net_settings(configuration)),
+            pool: Arc::clone(&pool),
+            budget_in: Arc::clone(&budget_in),
+            budget_out: Arc::clone(&budget_out),
+            control: Arc::clone(&control),
+        };
+        let guest = Arc::new(Binary::new(limits(configuration, &disks)));
+        let started = Listener::bind(configuration.listen, guest)
+            .map_err(|error| NodeError::Listen { address: configuration.listen, error });
+        let listener = match started {
+            Ok(listener) => listener,
+            Err(error) => {
+                disks.close(parts.settings.drain);
+                return Err(error);
+            }
+        };
+        let address = listener.address();
+        let status = Arc::new(NodeStatus::new(
+            address,
+            disks.identity(),
+            Arc::clone(&metrics),
+            [budget_in, budget_out],
+            pool,
+            Arc::clone(&quota),
+            log_dropped,
+        ));
+        let mut reactor = Reactor { inboxes: Vec::new(), threads: Vec::new(), control: Arc::clone(&control) };
+        let nudge = reactor.start(listener, &parts, &metrics, &disks, &status, &quota).inspect_err(|_| {
+            control.end();
+            disks.close(parts.settings.drain);
+        })?;
+        let Reactor { inboxes, threads, .. } = reactor;
+        Ok(Self { address, disks, status, control, nudge, inboxes, drain: parts.settings.drain, threads })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The node as `status` describes it.
+    #[must_use]
+    pub fn status(&self) -> serde_json::Value {
+        self.status.value(&self.disks)
+    }
+
+    /// Drains, closes all volumes cleanly, and ends all threads.
+    pub fn stop(self) {
+        self.control.drain();
+        self.nudge_all();
+        let ends = Instant::now() + self.drain + Duration::from_secs(1);
+        while self.threads.iter().any(|thread| !thread.is_finished()) && Instant::now() < ends {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.control.end();
+        self.nudge_all();
+        for thread in self.threads {
+            // A panic was logged when it happened.
+            drop(thread.join());
+        }
+        self.disks.close(self.drain);
+        log::info!("stopped");
+    }
+
+    fn nudge_all(&self) {
+        self.nudge.wake();
+        for inbox in &self.inboxes {
+            inbox.nudge();
+        }
+    }
+}
+
+/// The reactor's threads while they are being started.
+struct Reactor {
+    inboxes: Vec<Inbox>,
+    threads: Vec<JoinHandle<()>>,
+    control: Arc<Control>,
+}
+
+impl Reactor {
+    fn start(
+        &mut self,
+        listener: Listener,
+        parts: &ProcessorParts,
+        metrics: &Arc<NodeMetrics>,
+        disks: &Arc<Disks>,
+        status: &Arc<NodeStatus>,
+        quota: &Arc<Quota>,
+    ) -> Result<Box<dyn Wake>, NodeError> {
+        for (number, processor_metrics) in metrics.processors.iter().enumerate() {
+            self.start_processor(number, parts, processor_metrics, disks, status)?;
+        }
+        status.watch(self.inboxes.clone());
+        let acceptor = Acceptor::new(
+            vec![listener],
+            self.inboxes.clone(),
+            Arc::clone(quota),
+            Arc::clone(&parts.clock),
+            Arc::clone(metrics),
+            Arc::clone(&self.control),
+        )
+        .map_err(NodeError::system("a poll for the acceptor"))?;
+        let nudge = acceptor.nudge();
+        self.threads.push(
+            thread::spawn("acceptor", move || {
+                if let Err(error) = acceptor.run() {
+                    log::error!("the acceptor ended: {error}; no further connections are taken");
+                }
+            })
+            .map_err(NodeError::system("a thread for the acceptor"))?,
+        );
+        Ok(nudge)
+    }
+
+    fn start_processor(
+        &mut self,
+        number: usize,
+        parts: &ProcessorParts,
+        metrics: &Arc<ProcessorMetrics>,
+        disks: &Arc<Disks>,
+        status: &Arc<NodeStatus>,
+    ) -> Result<(), NodeError> {
+        let status = Arc::<NodeStatus>::clone(status);
+        let service = Handler::new(Arc::clone(disks), Arc::clone(&parts.budget_out), status);
+        let processor = Processor::new(parts.clone(), Box::new(service), Arc::clone(metrics))
+            .map_err(NodeError::system("a poll for a processor"))?;
+        self.inboxes.push(processor.inbox());
+        self.threads.push(
+            thread::spawn(&format!("processor-{number}"), move || {
+                if let Err(error) = processor.run() {
+                    log::error!("processor {number} ended: {error}");
+                }
+            })
+            .map_err(NodeError::system("a thread for a processor"))?,
+        );
+        Ok(())
+    }
+}
+
+fn disk_settings(configuration: &Configuration) -> DiskSettings {
+    DiskSettings {
+        store: StoreOptions {
+            segment_bytes: configuration.segment_bytes,
+            volume_bytes: configuration.volume_bytes,
+            reserve_bytes: configuration.reserve_bytes,
+            open_files_max: configuration.open_files_max,
+            fill_ahead_bytes: configuration.fill_ahead_bytes,
+        },
+        readers: configuration.readers_per_disk,
+        read_queue_max: configuration.read_queue_max,
+        append_queue_max: configuration.append_queue_max,
+        append_queue_bytes_max: configuration.append_queue_bytes_max,
+        cache_bytes: configuration.cache_bytes as u64,
+        share_in_bytes: configuration.budget_in_bytes / 2,
+        share_out_bytes: configuration.budget_out_bytes / 2,
+    }
+}
+
+fn net_settings(configuration: &Configuration) -> Settings {
+    Settings {
+        in_flight_max: configuration.in_flight_max,
+        idle: Duration::from_millis(configuration.idle_timeout_ms),
+        head: Duration::from_millis(configuration.head_timeout_ms),
+        rate_window: Duration::from_millis(configuration.rate_window_ms),
+        body_bytes_min: configuration.body_bytes_min_per_window,
+        read_bytes_min: configuration.read_bytes_min_per_window,
+        deadline_default: Duration::from_millis(configuration.deadline_default_ms),
+        deadline_max: Duration::from_millis(configuration.deadline_max_ms),
+        drain: Duration::from_millis(configuration.drain_ms),
+        ..Settings::default()
+    }
+}
+
+fn limits(configuration: &Configuration, disks: &Disks) -> Limits {
+    let (cluster, node) = disks.identity();
+    let milliseconds = |ms: u64| u32::try_from(ms).unwrap_or(u32::MAX);
+    Limits {
+        cluster,
+        node,
+        body_bytes_max: u32::try_from(BODY_BYTES_MAX).expect("a constant below 2^32"),
+        chunk_bytes_max: u32::try_from(CHUNK_BYTES_MAX).expect("a constant below 2^32"),
+        in_flight_max: u32::try_from(configuration.in_flight_max).unwrap_or(u32::MAX),
+        deadline_default_ms: milliseconds(configuration.deadline_default_ms),
+        deadline_max_ms: milliseconds(configuration.deadline_max_ms),
+    }
+}

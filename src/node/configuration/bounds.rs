@@ -1,0 +1,168 @@
+//! What each field may be, and which fields must go together.
+
+use super::{Configuration, ConfigurationError};
+use crate::base::limits::{CHUNK_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX, SEGMENT_BYTES_MAX};
+use crate::base::size::Size;
+
+const MIB: u64 = 1 << 20;
+const TIB: u64 = 1 << 40;
+const DAY_MS: u64 = 86_400_000;
+
+/// How a number is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Count,
+    Bytes,
+    Milliseconds,
+}
+
+impl Unit {
+    fn show(self, number: u64) -> String {
+        match self {
+            Self::Count => number.to_string(),
+            Self::Bytes => Size(number).to_string(),
+            Self::Milliseconds => format!("{number} ms"),
+        }
+    }
+}
+
+struct Bound {
+    field: &'static str,
+    value: u64,
+    low: u64,
+    high: u64,
+    unit: Unit,
+}
+
+fn bound(field: &'static str, value: u64, low: u64, high: u64, unit: Unit) -> Bound {
+    Bound { field, value, low, high, unit }
+}
+
+impl Configuration {
+    /// The names of all fields.
+    pub(super) const FIELDS: &[&str] = &[
+        "data",
+        "listen",
+        "processors",
+        "readers_per_disk",
+        "in_flight_max",
+        "connections_max",
+        "connections_per_address_max",
+        "budget_in_bytes",
+        "budget_out_bytes",
+        "cache_bytes",
+        "read_queue_max",
+        "append_queue_max",
+        "append_queue_bytes_max",
+        "idle_timeout_ms",
+        "head_timeout_ms",
+        "rate_window_ms",
+        "body_bytes_min_per_window",
+        "read_bytes_min_per_window",
+        "deadline_default_ms",
+        "deadline_max_ms",
+        "drain_ms",
+        "segment_bytes",
+        "volume_bytes",
+        "reserve_bytes",
+        "fill_ahead_bytes",
+        "open_files_max",
+        "log",
+    ];
+
+    /// Whether every field is within its bounds, and they go together. Call it again after flags were put over a file.
+    ///
+    /// # Errors
+    /// The first field that is not.
+    pub fn check(&self) -> Result<(), ConfigurationError> {
+        let defaults = Self::default().bounds();
+        for bound in self.bounds() {
+            if (bound.low..=bound.high).contains(&bound.value) {
+                continue;
+            }
+            let default = defaults.iter().find(|default| default.field == bound.field);
+            return Err(ConfigurationError::OutOfBounds {
+                file: None,
+                field: bound.field,
+                value: bound.unit.show(bound.value),
+                low: bound.unit.show(bound.low),
+                high: bound.unit.show(bound.high),
+                default: default.map_or("by the disk".to_string(), |default| default.unit.show(default.value)),
+            });
+        }
+        match self.contradiction() {
+            None => Ok(()),
+            Some(reason) => Err(ConfigurationError::Contradiction { file: None, reason }),
+        }
+    }
+
+    fn bounds(&self) -> Vec<Bound> {
+        use Unit::{Bytes, Count, Milliseconds};
+        let count = |field, value: usize, high: usize| bound(field, value as u64, 1, high as u64, Count);
+        let time = |field, value, low, high| bound(field, value, low, high, Milliseconds);
+        let mut bounds = vec![
+            count("processors", self.processors, 1024),
+            count("readers_per_disk", self.readers_per_disk, 64),
+            count("in_flight_max", self.in_flight_max, REQUESTS_IN_FLIGHT_MAX),
+            count("connections_max", self.connections_max, 1_000_000),
+            count("connections_per_address_max", self.connections_per_address_max, 1_000_000),
+            // A budget that holds fewer than four of the largest bodies would make them wait for one another.
+            bound("budget_in_bytes", self.budget_in_bytes as u64, 32 * MIB, TIB, Bytes),
+            bound("budget_out_bytes", self.budget_out_bytes as u64, 32 * MIB, TIB, Bytes),
+            bound("cache_bytes", self.cache_bytes as u64, 0, TIB, Bytes),
+            count("read_queue_max", self.read_queue_max, 1 << 20),
+            count("append_queue_max", self.append_queue_max, 1 << 20),
+            bound("append_queue_bytes_max", self.append_queue_bytes_max as u64, CHUNK_BYTES_MAX as u64, TIB, Bytes),
+            time("idle_timeout_ms", self.idle_timeout_ms, 1000, DAY_MS),
+            time("head_timeout_ms", self.head_timeout_ms, 100, DAY_MS),
+            time("rate_window_ms", self.rate_window_ms, 100, DAY_MS),
+            bound("body_bytes_min_per_window", self.body_bytes_min_per_window, 0, TIB, Bytes),
+            bound("read_bytes_min_per_window", self.read_bytes_min_per_window, 0, TIB, Bytes),
+            time("deadline_default_ms", self.deadline_default_ms, 1, DAY_MS),
+            time("deadline_max_ms", self.deadline_max_ms, 1, DAY_MS),
+            time("drain_ms", self.drain_ms, 0, DAY_MS),
+            // A segment holds the largest object twice, at the least, or most of it would be its unused end.
+            bound("segment_bytes", self.segment_bytes, 16 * MIB, SEGMENT_BYTES_MAX, Bytes),
+            bound("volume_bytes", self.volume_bytes, 16 * MIB, TIB, Bytes),
+            bound("fill_ahead_bytes", self.fill_ahead_bytes, 0, 256 * MIB, Bytes),
+            count("open_files_max", self.open_files_max, 1_000_000),
+        ];
+        bounds.extend(self.reserve_bytes.map(|reserve| bound("reserve_bytes", reserve, MIB, TIB, Bytes)));
+        bounds
+    }
+
+    fn contradiction(&self) -> Option<String> {
+        if self.data.is_empty() {
+            return Some("data is empty: name one directory for each disk".to_string());
+        }
+        if let Some((place, twice)) =
+            self.data.iter().enumerate().find(|(place, one)| self.data.iter().take(*place).any(|before| before == *one))
+        {
+            return Some(format!("data[{place}] is {} again: name each directory once", twice.display()));
+        }
+        // A word that is no level would be taken for the name of a module that never logs.
+        let is_level =
+            |part: &&str| part.rsplit('=').next().is_some_and(|word| word.parse::<log::LevelFilter>().is_ok());
+        if let Some(part) = self.log.split(',').find(|part| !is_level(part)) {
+            return Some(format!(
+                "log = {:?}: `{part}` is no level: want off, error, warn, info, debug or trace, or a module and a level as \
+                 larder::net=debug, with commas between",
+                self.log
+            ));
+        }
+        if self.deadline_default_ms > self.deadline_max_ms {
+            return Some(format!(
+                "deadline_default_ms = {} is over deadline_max_ms = {}: lower the one or raise the other",
+                self.deadline_default_ms, self.deadline_max_ms
+            ));
+        }
+        if self.segment_bytes > self.volume_bytes {
+            return Some(format!(
+                "segment_bytes = {} is over volume_bytes = {}: a volume holds at least one segment",
+                Size(self.segment_bytes),
+                Size(self.volume_bytes)
+            ));
+        }
+        None
+    }
+}

@@ -1,0 +1,130 @@
+//! Goal: what a person writes is either taken as meant, or refused with the place and the way out.
+
+use super::{Configuration, ConfigurationError};
+use std::path::{Path, PathBuf};
+
+fn parse(text: &str) -> Result<Configuration, ConfigurationError> {
+    Configuration::parse(Path::new("larder.toml"), text)
+}
+
+fn refused(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn the_example_is_the_defaults() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/larder.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(parse(&text).unwrap(), Configuration::default());
+    assert_eq!(Configuration::load(Some(&path)).unwrap(), Configuration::default());
+    for field in Configuration::FIELDS {
+        let here = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{field} = "));
+        assert_eq!(text.lines().filter(|line| here(line)).count(), 1, "{field} is not shown once");
+    }
+    // What the machine decides is shown as a remark; it must be right as a line too.
+    let uncommented =
+        text.replace("# processors = ", "processors = ").replace("# reserve_bytes = ", "reserve_bytes = ");
+    assert!(parse(&uncommented).unwrap().reserve_bytes.is_some());
+}
+
+#[test]
+fn the_list_of_names_is_complete() {
+    let all = Configuration { reserve_bytes: Some(1), ..Configuration::default() };
+    let shown = serde_json::to_value(all).unwrap();
+    let names: Vec<&String> = shown.as_object().unwrap().keys().collect();
+    let mut want = Configuration::FIELDS.to_vec();
+    want.sort_unstable();
+    assert_eq!(names, want);
+}
+
+#[test]
+fn what_is_written_is_taken() {
+    let text = "
+        data = ['/disk/a', '/disk/b']
+        listen = '[::]:7400'
+        processors = 3
+        budget_in_bytes = '64 MiB'
+        segment_bytes = 33554432
+        reserve_bytes = '1GiB'
+        log = 'warn,larder::net=debug'";
+    let want = Configuration {
+        data: vec![PathBuf::from("/disk/a"), PathBuf::from("/disk/b")],
+        listen: "[::]:7400".parse().unwrap(),
+        processors: 3,
+        budget_in_bytes: 64 << 20,
+        segment_bytes: 32 << 20,
+        reserve_bytes: Some(1 << 30),
+        log: "warn,larder::net=debug".to_string(),
+        ..Configuration::default()
+    };
+    assert_eq!(parse(text).unwrap(), want);
+    assert_eq!(parse("").unwrap(), Configuration::default());
+}
+
+#[test]
+fn an_error_names_place_and_way_out() {
+    for (text, want) in [
+        (
+            "log = 'info'\nreaders_per_disk = 100",
+            "larder.toml: readers_per_disk = 100 is out of bounds: want 1 to 64; the default is 4",
+        ),
+        (
+            "segment_bytes = '8 GiB'",
+            "larder.toml: segment_bytes = 8 GiB is out of bounds: want 16 MiB to 4 GiB; the default is 1 GiB",
+        ),
+        (
+            "drain_ms = 100000000",
+            "larder.toml: drain_ms = 100000000 ms is out of bounds: want 0 ms to 86400000 ms; the default is 10000 ms",
+        ),
+        (
+            "reserve_bytes = 0",
+            "larder.toml: reserve_bytes = 0 B is out of bounds: want 1 MiB to 1 TiB; the default is by the disk",
+        ),
+        (
+            "\nsegmnt_bytes = 1",
+            "larder.toml:2: there is no field segmnt_bytes, the nearest is segment_bytes; remove the line, or correct the name",
+        ),
+        ("xyz = 1", "larder.toml:1: there is no field xyz; remove the line, or correct the name"),
+        (
+            "log = 'info,loud'",
+            "larder.toml: log = \"info,loud\": `loud` is no level: want off, error, warn, info, debug or trace, or a module and \
+             a level as larder::net=debug, with commas between",
+        ),
+        ("data = []", "larder.toml: data is empty: name one directory for each disk"),
+        ("data = ['a', 'b', 'a']", "larder.toml: data[2] is a again: name each directory once"),
+        (
+            "deadline_default_ms = 2000\ndeadline_max_ms = 1000",
+            "larder.toml: deadline_default_ms = 2000 is over deadline_max_ms = 1000: lower the one or raise the other",
+        ),
+        (
+            "volume_bytes = '512 MiB'",
+            "larder.toml: segment_bytes = 1 GiB is over volume_bytes = 512 MiB: a volume holds at least one segment",
+        ),
+    ] {
+        assert_eq!(refused(text), want);
+    }
+    for (text, line, reason) in [
+        ("cache_bytes = '1 MB'", "larder.toml:1: `cache_bytes = '1 MB'`: ", "\"1 MB\" is no size"),
+        ("\n\ncache_bytes = -1", "larder.toml:3: `cache_bytes = -1`: ", "a number of bytes, or a text with a unit"),
+        ("processors = 'two'", "larder.toml:1: `processors = 'two'`: ", "expected usize"),
+        ("listen = 'here'", "larder.toml:1: `listen = 'here'`: ", "socket address"),
+        ("a = 1\nb = = 2", "larder.toml:2: `b = = 2`: ", ""),
+    ] {
+        let error = refused(text);
+        assert!(error.starts_with(line) && error.contains(reason) && error.contains("examples/larder.toml"), "{error}");
+        assert!(!error.contains('\n'), "one line: {error}");
+    }
+    let missing = Configuration::load(Some(Path::new("/nowhere/larder.toml"))).unwrap_err().to_string();
+    assert!(missing.starts_with("/nowhere/larder.toml: cannot read the configuration: No such file"), "{missing}");
+}
+
+#[test]
+fn flags_are_checked_like_a_file() {
+    let configuration = Configuration { processors: 0, ..Configuration::default() };
+    let error = configuration.check().unwrap_err().to_string();
+    assert!(
+        error.starts_with("configuration: processors = 0 is out of bounds: want 1 to 1024; the default is "),
+        "{error}"
+    );
+    assert_eq!(Configuration::default().check(), Ok(()));
+}

@@ -1,0 +1,14 @@
+//! A node: its configuration, and how its parts are built bottom-up and stopped top-down.
+
+mod assembly;
+mod configuration;
+mod error;
+mod logging;
+mod run;
+mod signals;
+mod status;
+
+pub use assembly::Node;
+pub use configuration::{Configuration, ConfigurationError};
+pub use error::NodeError;
+pub use run::run;

@@ -1,0 +1,48 @@
+//! `larder serve`: a node from its configuration to its clean stop.
+
+use super::{Configuration, Node, NodeError, logging, signals::StopSignals};
+use crate::disk::{Disk, RealDisk};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::io::Write;
+use std::sync::Arc;
+
+/// Runs a node until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`NodeError`]: why it did not start.
+pub fn run(configuration: &Configuration) -> Result<(), NodeError> {
+    let log_dropped = logging::start(&configuration.log).map_err(NodeError::system("the log thread"))?;
+    let signals = StopSignals::catch().map_err(NodeError::system("handlers for SIGTERM and SIGINT"))?;
+    raise_open_files();
+    let disks = configuration.data.iter().map(|place| {
+        let disk = RealDisk::open(place)
+            .map_err(|error| NodeError::Directory { place: place.display().to_string(), error })?;
+        Ok(Arc::new(disk) as Arc<dyn Disk>)
+    });
+    let node = Node::start(configuration, disks.collect::<Result<_, NodeError>>()?, log_dropped)?;
+    announce(&node, configuration);
+    signals.wait().map_err(NodeError::system("a thread for a second signal"))?;
+    node.stop();
+    Ok(())
+}
+
+/// The one line on standard output that says that the node serves, and where.
+fn announce(node: &Node, configuration: &Configuration) {
+    let disks = match configuration.data.len() {
+        1 => "1 disk".to_string(),
+        count => format!("{count} disks"),
+    };
+    let line = format!("larder: ready on {} ({disks})\n", node.address());
+    if let Err(error) = std::io::stdout().write_all(line.as_bytes()) {
+        log::warn!("nobody reads standard output: {error}");
+    }
+    log::info!("ready on {}", node.address());
+}
+
+/// Connections and segments need descriptors: takes as many as the hard limit allows.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        log::warn!("the limit of open files stays at {:?}: {error}", limit.current);
+    }
+}

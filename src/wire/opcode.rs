@@ -1,0 +1,108 @@
+//! The operations of the protocol, by number.
+//!
+//! ```text
+//! 0x00          none: the reply to a frame whose opcode cannot be known
+//! 0x01..=0x0f   the connection and the node: HELLO 1, PING 2, STATUS 3
+//! 0x10..=0x1f   objects: PUT 0x10, GET 0x11, STAT 0x12, DELETE 0x13
+//! 0x20..=0x3f   names
+//! 0x40..=0x5f   administration
+//! 0x60..=0x7f   between nodes
+//! 0x80..=0xff   never given out: for private use
+//! ```
+
+use super::object::OBJECT_ID_BYTES;
+use crate::base::limits::BODY_BYTES_MAX;
+
+/// What a frame asks for, or what it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Opcode {
+    /// The first frame of a connection: versions and limits.
+    Hello = 0x01,
+    /// The same bytes back.
+    Ping = 0x02,
+    /// The node, as JSON.
+    Status = 0x03,
+    /// Stores an object.
+    Put = 0x10,
+    /// Reads an object or a part of it.
+    Get = 0x11,
+    /// Reads what is known about an object.
+    Stat = 0x12,
+    /// Deletes an object.
+    Delete = 0x13,
+}
+
+/// Bodies of HELLO, which may grow, and of PING.
+const SMALL_BODY_BYTES_MAX: usize = 4 << 10;
+
+impl Opcode {
+    /// All of them.
+    pub const ALL: [Self; 7] = [Self::Hello, Self::Ping, Self::Status, Self::Put, Self::Get, Self::Stat, Self::Delete];
+
+    /// The opcode of a number, if this version knows it.
+    #[must_use]
+    pub fn of_code(code: u8) -> Option<Self> {
+        match code {
+            0x01 => Some(Self::Hello),
+            0x02 => Some(Self::Ping),
+            0x03 => Some(Self::Status),
+            0x10 => Some(Self::Put),
+            0x11 => Some(Self::Get),
+            0x12 => Some(Self::Stat),
+            0x13 => Some(Self::Delete),
+            _ => None,
+        }
+    }
+
+    /// The number on the wire.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The name that people read.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hello => "HELLO",
+            Self::Ping => "PING",
+            Self::Status => "STATUS",
+            Self::Put => "PUT",
+            Self::Get => "GET",
+            Self::Stat => "STAT",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// Bytes that the body of a request may have.
+    #[must_use]
+    pub fn body_bytes_max(self) -> usize {
+        match self {
+            Self::Hello | Self::Ping => SMALL_BODY_BYTES_MAX,
+            Self::Status => 0,
+            Self::Put => BODY_BYTES_MAX,
+            Self::Get => super::get::GET_BYTES,
+            Self::Stat | Self::Delete => OBJECT_ID_BYTES,
+        }
+    }
+
+    /// Whether the operation may be repeated without knowing what became of the first: a repeat changes nothing more.
+    #[must_use]
+    pub fn may_be_repeated(self) -> bool {
+        // A PUT that is sent twice may be stored twice.
+        self != Self::Put
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_opcodes_are_one_to_one() {
+        let known: Vec<_> = (0..=u8::MAX).filter_map(Opcode::of_code).collect();
+        assert_eq!(known, Opcode::ALL);
+        assert!((0..=u8::MAX).all(|code| Opcode::of_code(code).is_none_or(|opcode| opcode.code() == code)));
+    }
+}
