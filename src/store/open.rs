@@ -99,8 +99,10 @@ pub fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Opened, StoreError> {
     check_options(options)?;
-    let formatted = is_formatted(&*disk)?;
+    // A stranger's directory gets no lock file; and what was empty a moment ago may have been formatted meanwhile.
+    is_formatted(&*disk)?;
     let lock = take_lock(&*disk)?;
+    let formatted = is_formatted(&*disk)?;
     let mut report = OpenReport { formatted: !formatted, ..OpenReport::default() };
     let superblock = if formatted { None } else { Some(format(&*disk, expected)?) };
     for name in [names::SUPERBLOCK, names::MANIFEST, names::MARK] {
