@@ -4,6 +4,8 @@
 //! Method: the program itself, as a child, against nodes that are children too, on directories that go away with the
 //! test.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 #[path = "command_line/programs.rs"]
 mod programs;
 

@@ -25,7 +25,7 @@ pub fn write(path: &Path, objects: &[Object]) -> Result<(), String> {
     std::fs::write(path, text).map_err(|error| format!("{}: cannot write: {error}", path.display()))
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
 /// A line that names the file and the line in it.
