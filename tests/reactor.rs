@@ -286,6 +286,38 @@ fn a_peer_that_does_not_read_is_ended() {
 }
 
 #[test]
+fn connections_that_always_have_more_do_not_keep_others_out() {
+    const PINGS: u64 = 60_000;
+    let reactor = Reactor::start();
+    let ping = Request::Ping(Bytes::from_static(b"more")).encode(ChecksumKind::Crc32c, 1, 0).concat();
+    let flood: Bytes = ping.repeat(PINGS as usize).into();
+    let flooding: Vec<_> = (0..6)
+        .map(|_| {
+            let (raw, flood, reply_bytes) = (Raw::connect(reactor.address), flood.clone(), ping.len());
+            let (mut writer, mut reader) = (raw.socket.try_clone().unwrap(), raw.socket);
+            let writing = std::thread::spawn(move || writer.write_all(&flood).unwrap());
+            let reading = std::thread::spawn(move || {
+                let mut replies = vec![0; reply_bytes * PINGS as usize];
+                reader.read_exact(&mut replies).unwrap();
+            });
+            (writing, reading)
+        })
+        .collect();
+    let mut other = Raw::connect(reactor.address);
+    eventually("the flood has begun", || reactor.metrics.accepted.value() > 10_000);
+    for _ in 0..10 {
+        assert_eq!(other.status(&Request::Stat(id(AT_ONCE))), Status::Ok);
+    }
+    let taken = reactor.metrics.accepted.value();
+    assert!(taken < 3 * PINGS, "{taken} pings went before 10 requests of another connection");
+    for (writing, reading) in flooding {
+        writing.join().unwrap();
+        reading.join().unwrap();
+    }
+    reactor.assert_at_rest();
+}
+
+#[test]
 fn a_head_that_comes_a_byte_at_a_time_is_ended() {
     let settings = Settings { head: Duration::from_millis(200), ..Settings::default() };
     let reactor = Script { settings, ..Script::default() }.start();

@@ -408,7 +408,7 @@ impl Processor {
     /// Steps the connections that have something to do, within this turn's share.
     fn step(&mut self) {
         let mut listed = std::mem::take(&mut self.listed);
-        let mut again = Vec::new();
+        let (mut left_over, mut again) = (Vec::new(), Vec::new());
         let mut stepped = 0;
         for key in listed.drain(..) {
             let Some(connection) = find(&mut self.connections, key) else {
@@ -416,7 +416,7 @@ impl Processor {
             };
             let is_spent = self.world.frames == 0 || self.world.bytes_in == 0 || self.world.bytes_out == 0;
             if is_spent || stepped == TURN_CONNECTIONS {
-                again.push(key);
+                left_over.push(key);
                 continue;
             }
             stepped += 1;
@@ -430,8 +430,9 @@ impl Processor {
                 Next::Close => self.close(key.slot),
             }
         }
-        // Those left over come before those that had their share.
-        self.listed = again;
+        // Those left over come before those that had their share, or a few that always have more would starve the rest.
+        left_over.append(&mut again);
+        self.listed = left_over;
     }
 
     fn close(&mut self, slot: u32) {
