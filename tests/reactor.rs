@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::time::Duration;
 use support::raw::{Raw, put};
-use support::reactor::{AT_ONCE, BROKEN, CONTENT, DROPPED, HELD, Reactor, Script, byte_at, id, meta};
+use support::reactor::{AT_ONCE, BROKEN, CONTENT, DROPPED, HELD, IN_MEMORY, Reactor, Script, byte_at, id, meta};
 use support::{content, eventually};
 
 /// What a held request is answered with; the size tells answers apart.
@@ -279,6 +279,19 @@ fn a_peer_that_does_not_read_is_ended() {
     let mut raw = Raw::connect(reactor.address);
     for n in 0..8 {
         raw.send(n + 1, &Request::Get { id: id(CONTENT + 8), range: None });
+    }
+    eventually("the slow reader is ended", || reactor.metrics.timed_out_reader.value() == 1);
+    eventually("its connection is gone", || reactor.metrics.connections.value() == 0);
+    reactor.assert_at_rest();
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_ended_also_when_its_content_is_in_memory() {
+    let settings = Settings { rate_window: Duration::from_millis(200), ..Settings::default() };
+    let reactor = Script { settings, ..Script::default() }.start();
+    let mut raw = Raw::connect(reactor.address);
+    for n in 0..8 {
+        raw.send(n + 1, &Request::Get { id: id(IN_MEMORY + 64), range: None });
     }
     eventually("the slow reader is ended", || reactor.metrics.timed_out_reader.value() == 1);
     eventually("its connection is gone", || reactor.metrics.connections.value() == 0);

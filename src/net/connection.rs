@@ -56,6 +56,8 @@ pub(super) struct Connection {
     writable: bool,
     /// The peer has said that it sends no more.
     peer_done: bool,
+    /// Its output was dropped in the middle of a frame: nothing may be sent any more.
+    is_cut: bool,
     active: Moment,
     /// The window over which the peer's reading is looked at: its start, and what waited to be sent in all.
     send_window: Option<(Moment, u64)>,
@@ -97,6 +99,7 @@ impl Connection {
             readable: true,
             writable: true,
             peer_done: false,
+            is_cut: false,
             active: now,
             send_window: None,
             sent: 0,
@@ -117,6 +120,9 @@ impl Connection {
 
     /// One turn of this connection: receive, ask for further pieces, send.
     pub(super) fn step(&mut self, world: &mut World) -> Next {
+        if self.is_cut {
+            return Next::Close;
+        }
         let mut again = false;
         match self.receive(world) {
             Ok(more) => again |= more,
@@ -656,6 +662,10 @@ impl Connection {
 
     /// Asks for further pieces while less than one waits to be sent.
     fn pump(&mut self, world: &mut World) {
+        // Nothing follows the last words.
+        if self.mute.has(Reason::Ending) {
+            return;
+        }
         while self.requests.streaming() > 0 && self.output.waiting() < PIECE_BYTES {
             let idle = self.requests.iter().find_map(|(slot, request)| {
                 matches!(request.phase, Phase::Streaming { fetch: Fetch::Idle, .. }).then_some(slot)
@@ -774,6 +784,7 @@ impl Connection {
         if self.sent - sent < world.settings.read_bytes_min {
             world.metrics.timed_out_reader.increment();
             self.output = Output::default();
+            self.is_cut = true;
             self.mute(world, Reason::Ending);
             return Moment::NEVER;
         }
