@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::time::Duration;
 use support::raw::{Raw, put};
-use support::reactor::{AT_ONCE, BROKEN, CONTENT, DROPPED, HELD, IN_MEMORY, Reactor, Script, byte_at, id, meta};
+use support::reactor::{AT_ONCE, BROKEN, CONTENT, DROPPED, HELD, IN_MEMORY, Reactor, SHORT, Script, byte_at, id, meta};
 use support::{content, eventually};
 
 /// What a held request is answered with; the size tells answers apart.
@@ -295,6 +295,29 @@ fn a_peer_that_does_not_read_is_ended_also_when_its_content_is_in_memory() {
     }
     eventually("the slow reader is ended", || reactor.metrics.timed_out_reader.value() == 1);
     eventually("its connection is gone", || reactor.metrics.connections.value() == 0);
+    reactor.assert_at_rest();
+}
+
+#[test]
+fn what_waits_behind_content_is_taken_up_when_the_content_ends() {
+    // Nothing but the end of the content may bring the connection up again.
+    let settings = Settings { in_flight_max: 1, deadline_default: Duration::from_secs(300), ..Settings::default() };
+    let reactor = Script { settings, ..Script::default() }.start();
+    let mut raw = Raw::connect(reactor.address);
+    raw.socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut both = Vec::new();
+    for (correlation, request) in [(1, Request::Get { id: id(SHORT), range: None }), (2, Request::Stat(id(AT_ONCE)))] {
+        both.extend(request.encode(ChecksumKind::Crc32c, correlation, 0).concat());
+    }
+    raw.bytes(&both);
+    loop {
+        let (header, _) = raw.receive();
+        assert_eq!(header.correlation, 1);
+        if header.is_last() {
+            break;
+        }
+    }
+    assert_eq!(raw.receive().0.correlation, 2);
     reactor.assert_at_rest();
 }
 

@@ -156,6 +156,8 @@ impl Connection {
         }
         world.bytes_out -= whole_budget - budget;
         again |= self.after_sending(world);
+        // A reply that ended while pieces were fetched may have opened the connection since it was read from.
+        again |= !self.mute.is_muted() && self.has_unread();
         self.count(world, !self.input.is_idle(), self.output.waiting() > 0);
         if self.is_finished(world) {
             return Next::Close;
@@ -205,11 +207,16 @@ impl Connection {
         }
     }
 
+    /// Whether there may be something to take from the socket, or from what was read.
+    fn has_unread(&self) -> bool {
+        self.readable || self.input.has_pending()
+    }
+
     /// Returns whether the connection is to be stepped again, because it remembers something to read.
     fn unmute(&mut self, world: &World, reason: Reason) -> bool {
         if self.mute.unmute(reason) == Change::Opened {
             world.metrics.muted.decrement();
-            return self.readable || self.input.has_pending();
+            return self.has_unread();
         }
         false
     }
@@ -229,7 +236,7 @@ impl Connection {
 
     fn receive_within(&mut self, world: &mut World, frames: &mut usize, bytes: &mut usize) -> io::Result<bool> {
         loop {
-            if self.mute.is_muted() || !(self.readable || self.input.has_pending()) {
+            if self.mute.is_muted() || !self.has_unread() {
                 return Ok(false);
             }
             if *frames == 0 || *bytes == 0 {
