@@ -322,6 +322,21 @@ fn what_waits_behind_content_is_taken_up_when_the_content_ends() {
 }
 
 #[test]
+fn pipelined_requests_for_content_stop_at_the_bound_on_output() {
+    let reactor = Reactor::start();
+    let mut raw = Raw::connect(reactor.address);
+    let mut all = Vec::new();
+    for n in 1..=60 {
+        all.extend(Request::Get { id: id(IN_MEMORY + 8), range: None }.encode(ChecksumKind::Crc32c, n, 0).concat());
+    }
+    raw.bytes(&all);
+    eventually("the output is full", || reactor.metrics.muted.value() == 1);
+    // The bound, and the piece that went over it; and what each turn put into the socket.
+    let taken = reactor.metrics.accepted.value();
+    assert!(reactor.budget_out.peak() <= 4 * (256 << 10), "{} bytes, {taken} requests", reactor.budget_out.peak());
+}
+
+#[test]
 fn connections_that_always_have_more_do_not_keep_others_out() {
     const PINGS: u64 = 60_000;
     let reactor = Reactor::start();

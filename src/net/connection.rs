@@ -656,6 +656,10 @@ impl Connection {
             _ => {}
         }
         self.protocol.encode(tag, answer, last, &mut self.output);
+        if self.output.waiting() > OUTPUT_BYTES_MAX {
+            // At once, so that requests which came in one read do not all add to it; sending opens it again.
+            self.mute(world, Reason::Output);
+        }
         if last {
             self.output.ends(Ends { accepted, answered: world.now });
             self.requests.remove(slot);
