@@ -264,7 +264,9 @@ impl Processor {
     }
 
     fn sleep(&mut self) -> io::Result<()> {
-        let timeout = if !self.listed.is_empty() || !self.inbox.is_empty() || !self.world.mailbox.fall_asleep() {
+        // The inbox is looked at after saying so: whoever adds to it later sees the processor asleep.
+        let rests = self.listed.is_empty() && self.world.mailbox.fall_asleep() && self.inbox.is_empty();
+        let timeout = if !rests {
             Some(Duration::ZERO)
         } else {
             let due = self.world.wheel.next().unwrap_or(Moment::NEVER).min(self.drain_ends);
