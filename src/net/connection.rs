@@ -11,6 +11,7 @@ use super::processor::{Message, RoomFor, World};
 use super::protocol::{Arrival, Body, Decoded, Protocol};
 use super::quota::Admission;
 use super::requests::{Fetch, Phase, Request, Requests, Slot};
+use super::wheel::Armed;
 use crate::base::budget::Reservation;
 use crate::base::buffers::capacity_for;
 use crate::base::clock::Moment;
@@ -62,8 +63,8 @@ pub(super) struct Connection {
     /// The window over which the peer's reading is looked at: its start, and what waited to be sent in all.
     send_window: Option<(Moment, u64)>,
     sent: u64,
-    /// The earliest moment at which the wheel will bring this connection up.
-    pub(super) armed: Moment,
+    /// When the wheel will bring this connection up.
+    pub(super) armed: Armed,
     /// Whether it is counted as receiving a request, and as sending.
     counted: (bool, bool),
     /// A body waits for room, and will be told.
@@ -103,7 +104,7 @@ impl Connection {
             active: now,
             send_window: None,
             sent: 0,
-            armed: Moment::NEVER,
+            armed: Armed::default(),
             promised: false,
             counted: (false, false),
             listed: false,

@@ -141,10 +141,7 @@ pub(super) struct World {
 impl World {
     /// Makes sure that the connection is looked at no later than `due`.
     pub(super) fn arm(&mut self, connection: &mut Connection, due: Moment) {
-        if due < connection.armed {
-            connection.armed = due;
-            self.wheel.arm(due, connection.key);
-        }
+        connection.armed.arm(&mut self.wheel, self.now, due, connection.key);
     }
 
     /// How room is announced to a connection; `None` when there is no place for the announcement.
@@ -395,11 +392,9 @@ impl Processor {
             let Some(connection) = find(&mut self.connections, key) else {
                 continue;
             };
-            // An entry that was overtaken by an earlier one: the connection was looked at since.
-            if connection.armed > self.world.now {
+            if !connection.armed.is_due(self.world.now) {
                 continue;
             }
-            connection.armed = Moment::NEVER;
             let next = connection.expire(&mut self.world);
             self.world.arm(connection, next);
             list(&mut self.listed, connection);
