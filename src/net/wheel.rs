@@ -43,20 +43,29 @@ impl Armed {
 #[derive(Debug)]
 pub(super) struct Wheel<K> {
     slots: Vec<Vec<(u64, K)>>,
+    /// The tick of the soonest entry of each slot, so that going to sleep does not look at every entry.
+    soonest: Vec<u64>,
     tick: u64,
     count: usize,
 }
 
 impl<K: Copy> Wheel<K> {
     pub(super) fn new(now: Moment) -> Self {
-        Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), tick: now.0 / TICK_NS, count: 0 }
+        Self {
+            slots: (0..SLOTS).map(|_| Vec::new()).collect(),
+            soonest: vec![u64::MAX; SLOTS],
+            tick: now.0 / TICK_NS,
+            count: 0,
+        }
     }
 
     /// Asks for `key` to come out at `due`.
     pub(super) fn arm(&mut self, due: Moment, key: K) {
         // Rounded up, and never in the tick that has just been emptied.
         let tick = due.0.div_ceil(TICK_NS).max(self.tick + 1);
-        self.slots[Self::slot(tick)].push((tick, key));
+        let slot = Self::slot(tick);
+        self.slots[slot].push((tick, key));
+        self.soonest[slot] = self.soonest[slot].min(tick);
         self.count += 1;
     }
 
@@ -66,15 +75,23 @@ impl<K: Copy> Wheel<K> {
         // After a long sleep one round visits every slot.
         let first = (self.tick + 1).max(target.saturating_sub(SLOTS as u64 - 1));
         for tick in first..=target {
-            let slot = &mut self.slots[Self::slot(tick)];
+            let number = Self::slot(tick);
+            if self.soonest[number] > target {
+                continue;
+            }
+            let slot = &mut self.slots[number];
             let before = into.len();
+            let mut soonest = u64::MAX;
             slot.retain(|(due, key)| {
                 let comes_out = *due <= target;
                 if comes_out {
                     into.push(*key);
+                } else {
+                    soonest = soonest.min(*due);
                 }
                 !comes_out
             });
+            self.soonest[number] = soonest;
             self.count -= into.len() - before;
             if slot.is_empty() && slot.capacity() > 64 {
                 *slot = Vec::new();
@@ -90,7 +107,7 @@ impl<K: Copy> Wheel<K> {
         }
         let ahead = (1..=SLOTS as u64).find(|ahead| {
             let tick = self.tick + ahead;
-            self.slots[Self::slot(tick)].iter().any(|(due, _)| *due <= tick)
+            self.soonest[Self::slot(tick)] <= tick
         });
         Some(Moment((self.tick + ahead.unwrap_or(SLOTS as u64)) * TICK_NS))
     }
