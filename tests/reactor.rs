@@ -5,7 +5,7 @@ mod support;
 
 use bytes::Bytes;
 use larder::net::Settings;
-use larder::request::{Answer, Class, Status};
+use larder::request::{Answer, Class, Content, Piece, Status};
 use larder::wire::{ChecksumKind, Received, Request};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -365,6 +365,44 @@ fn connections_that_always_have_more_do_not_keep_others_out() {
         writing.join().unwrap();
         reading.join().unwrap();
     }
+    reactor.assert_at_rest();
+}
+
+#[test]
+fn a_body_is_not_called_slow_for_the_time_in_which_it_was_not_read() {
+    let settings = Settings {
+        rate_window: Duration::from_secs(3),
+        head: Duration::from_millis(900),
+        read_bytes_min: 0,
+        ..Settings::default()
+    };
+    let reactor = Script { settings, ..Script::default() }.start();
+    // What tells the time: a head that is not finished is ended after its 900 ms.
+    let wait = || {
+        let mut clock = Raw::connect(reactor.address);
+        clock.bytes(b"LARD");
+        assert_eq!(clock.last_words().status, Status::TooSlow);
+    };
+    let mut raw = Raw::connect(reactor.address);
+    raw.send(1, &Request::Get { id: id(HELD), range: None });
+    let held = reactor.take_held();
+    let frame = put(content(1, 1 << 20)).encode(ChecksumKind::Crc32c, 2, 0).concat();
+    let (begin, rest) = frame.split_at(500);
+    raw.bytes(begin);
+    eventually("the body has begun", || reactor.budget_in.used() > 0);
+    let bytes = 8 << 20;
+    let first = Piece { parts: vec![Bytes::from(vec![0; bytes])], room: None };
+    held.answer(Answer::Content(Content { meta: meta(bytes as u64), range: 0..bytes as u64, first, rest: None }));
+    eventually("the connection is muted", || reactor.metrics.muted.value() == 1);
+    for _ in 0..4 {
+        wait();
+    }
+    assert_eq!(reactor.metrics.muted.value(), 1);
+    assert_eq!(raw.receive().0.correlation, 1);
+    eventually("it is read again", || reactor.metrics.muted.value() == 0);
+    wait();
+    raw.bytes(rest);
+    assert!(matches!(raw.receive().1, Received::Stored(_)));
     reactor.assert_at_rest();
 }
 

@@ -810,10 +810,14 @@ impl Connection {
             let Some((since, bytes)) = self.input.window else {
                 return Moment::NEVER;
             };
+            if self.mute.is_muted() {
+                // It is not the peer who waits: the window begins when it is read again, or a little before.
+                self.input.window = Some((world.now, 0));
+                return world.now + world.settings.rate_window / 4;
+            }
             let ends = since + world.settings.rate_window;
-            // While it is muted it is not the peer who waits.
-            if ends > world.now || self.mute.is_muted() {
-                return ends.max(world.now + world.settings.rate_window / 4);
+            if ends > world.now {
+                return ends;
             }
             if bytes < world.settings.body_bytes_min {
                 world.metrics.timed_out_body.increment();
