@@ -6,10 +6,10 @@ mod support;
 use bytes::Bytes;
 use larder::net::Settings;
 use larder::request::{Answer, Class, Content, Piece, Status};
-use larder::wire::{ChecksumKind, Received, Request};
+use larder::wire::{ChecksumKind, Header, Received, Request};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::raw::{Raw, put};
 use support::reactor::{AT_ONCE, BROKEN, CONTENT, DROPPED, HELD, IN_MEMORY, Reactor, SHORT, Script, byte_at, id, meta};
 use support::{content, eventually};
@@ -403,6 +403,31 @@ fn a_body_is_not_called_slow_for_the_time_in_which_it_was_not_read() {
     wait();
     raw.bytes(rest);
     assert!(matches!(raw.receive().1, Received::Stored(_)));
+    reactor.assert_at_rest();
+}
+
+#[test]
+fn a_head_after_a_skipped_body_has_its_own_time() {
+    let settings = Settings { head: Duration::from_secs(1), ..Settings::default() };
+    let reactor = Script { settings, ..Script::default() }.start();
+    let mut raw = Raw::connect(reactor.address);
+    let mut clock = Raw::connect(reactor.address);
+    // An operation that is unknown; its body comes on its own.
+    let header = Header { body_bytes: 100, ..Header::request(0x6e, ChecksumKind::Crc32c, 1, 0) };
+    raw.bytes(&header.encode());
+    eventually("the head is here", || reactor.metrics.parsing.value() == 1);
+    raw.bytes(&[0; 100]);
+    assert_eq!(raw.refusal().1.status, Status::UnknownOperation);
+    clock.bytes(b"LARD");
+    assert_eq!(clock.last_words().status, Status::TooSlow);
+    // The time of a head has gone by, and the next head comes in two halves, a tenth of its time apart.
+    let ping = Request::Ping(Bytes::from_static(b"late")).encode(ChecksumKind::Crc32c, 2, 0).concat();
+    let (begin, rest) = ping.split_at(20);
+    raw.bytes(begin);
+    let begins = Instant::now();
+    eventually("a tenth of a second went by", || begins.elapsed() > Duration::from_millis(100));
+    raw.bytes(rest);
+    assert_eq!(raw.receive().0.correlation, 2);
     reactor.assert_at_rest();
 }
 

@@ -341,8 +341,9 @@ impl Connection {
             let began = self.input.began.unwrap_or(world.now);
             world.arm(self, began + world.settings.head);
         }
-        if rest.is_empty() && matches!(self.input.state, Receiving::Head) {
-            self.input.began = None;
+        if matches!(self.input.state, Receiving::Head) {
+            // What is left is the beginning of a head, perhaps behind a body.
+            self.input.began = (!rest.is_empty()).then_some(self.input.began.unwrap_or(world.now));
         }
     }
 
@@ -487,9 +488,9 @@ impl Connection {
         if *left == 0 {
             self.input.state = Receiving::Head;
             self.input.window = None;
-            self.input.began = None;
             let arrival = self.protocol.finish(None);
             self.arrive(world, arrival);
+            self.input.began = None;
         }
         dropped
     }
