@@ -243,7 +243,9 @@ impl Disks {
                 Located::NoVolume => {}
             }
         }
-        if seen || id.volume > self.numbers.highest() { Found::Absent } else { Found::Unavailable }
+        // Numbers begin with 1.
+        let given_out = id.volume > VolumeId(0) && id.volume <= self.numbers.highest();
+        if seen || !given_out { Found::Absent } else { Found::Unavailable }
     }
 
     /// Reads the head of an object and the first piece of a part, here or by a job.
