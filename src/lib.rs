@@ -1,6 +1,7 @@
 //! Larder: a storage node for very many small files.
 pub mod base;
 pub mod binary;
+pub mod cli;
 pub mod client;
 pub mod disk;
 pub mod handler;

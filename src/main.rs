@@ -1,2 +1,7 @@
-//! The `larder` program.
-fn main() {}
+//! The `larder` program. All of it is in the library, where tests reach it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    larder::cli::main()
+}

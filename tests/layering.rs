@@ -46,8 +46,8 @@ const POWERS: &str = "
     std::fs                [disk node cli loadgen]   files of data directories are disk's; node reads its configuration, cli and loadgen their user's files
     rustix::fs             [disk]
     std::thread::spawn     [base]                    base::thread names its threads and reports their panics
-    std::thread::scope     [base]
-    std::thread::Builder   [base]
+    std::thread::scope     [base store]              store syncs the files of one group at once, on threads that end with the call
+    std::thread::Builder   [base client]             the client library reads each connection on a thread of its own
 ";
 
 #[test]

@@ -64,6 +64,12 @@ impl<T> QueueSender<T> {
         })
     }
 
+    /// Whether an item would find no room now.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.channel.is_full() || self.bytes() >= self.bytes_max
+    }
+
     /// Items that wait.
     #[must_use]
     pub fn depth(&self) -> usize {

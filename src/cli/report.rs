@@ -1,7 +1,7 @@
 //! A JSON value for people: facts as lines, lists of alike things as tables.
 //!
 //! Any shape renders, so a node may tell more than this program knows. Always: numbers whose name ends in `_bytes` are
-//! shown with a unit; a table that would be wider than a screen is turned on its side.
+//! shown with a unit; a table that would be wider than a screen is turned on its side, without its lines of zeros.
 
 use indicatif::BinaryBytes;
 use serde_json::{Map, Value};
@@ -9,82 +9,114 @@ use serde_json::{Map, Value};
 /// Columns of a table above which it is turned.
 const COLUMNS_MAX: usize = 7;
 
+/// Fields of a line above which those that are zero are left out.
+const FIELDS_MAX: usize = 5;
+
+/// What a thing is called comes first in its row.
+const NAMES: [&str; 5] = ["name", "place", "file", "volume", "id"];
+
+type Row = Vec<String>;
+
 /// The lines of a value.
 pub fn report(value: &Value) -> String {
-    let mut lines = String::new();
-    section(&mut lines, "", value);
-    lines
+    let mut report = Report::default();
+    report.add("", value);
+    let mut sections = Vec::new();
+    if !report.facts.is_empty() {
+        sections.push(aligned(&report.facts));
+    }
+    sections.extend(report.tables.iter().map(|(title, rows)| format!("{title}:\n{}", aligned(rows))));
+    sections.join("\n")
 }
 
-fn section(lines: &mut String, title: &str, value: &Value) {
-    match value {
-        Value::Object(fields) => {
-            let flat: Vec<(String, &Value)> = fields.iter().flat_map(|(name, value)| flatten(name, value)).collect();
-            let facts = flat.iter().filter(|(_, value)| !is_table(value)).map(|(name, value)| {
-                vec![name.clone(), shown(name, value)]
-            });
-            heading(lines, title, &facts.clone().collect::<Vec<_>>());
-            lines.push_str(&aligned(&facts.collect::<Vec<_>>()));
-            for (name, value) in flat.iter().filter(|(_, value)| is_table(value)) {
-                section(lines, name, value);
+#[derive(Default)]
+struct Report {
+    facts: Vec<Row>,
+    tables: Vec<(String, Vec<Row>)>,
+}
+
+impl Report {
+    fn add(&mut self, name: &str, value: &Value) {
+        let title = || if name.is_empty() { "list".to_string() } else { name.to_string() };
+        match value {
+            Value::Array(items) if items.iter().any(Value::is_object) => {
+                let items: Vec<Vec<(String, &Value)>> = items.iter().map(|item| flatten("", item)).collect();
+                self.tables.push((title(), table(&items)));
             }
+            Value::Object(fields) if fields.len() > 1 && fields.values().all(is_flat_object) => {
+                let names: Vec<Value> = fields.keys().map(|key| Value::String(key.clone())).collect();
+                let items: Vec<Vec<(String, &Value)>> = names
+                    .iter()
+                    .zip(fields.values())
+                    .map(|(name, item)| std::iter::once(("name".to_string(), name)).chain(flatten("", item)).collect())
+                    .collect();
+                self.tables.push((title(), table(&items)));
+            }
+            Value::Object(fields) if is_flat_object(value) && !name.is_empty() => {
+                self.facts.push(vec![name.to_string(), one_line(fields)]);
+            }
+            Value::Object(fields) => {
+                for (inner, value) in fields {
+                    self.add(&dotted(name, inner), value);
+                }
+            }
+            scalar if name.is_empty() => self.facts.push(vec![shown("", scalar)]),
+            scalar => self.facts.push(vec![name.to_string(), shown(name, scalar)]),
         }
-        Value::Array(items) => {
-            let rows = table(items);
-            heading(lines, title, &rows);
-            lines.push_str(&aligned(&rows));
-        }
-        scalar => lines.push_str(&format!("{}\n", shown(title, scalar))),
     }
 }
 
-fn heading(lines: &mut String, title: &str, rows: &[Vec<String>]) {
-    if !lines.is_empty() && !rows.is_empty() {
-        lines.push('\n');
-    }
-    if !title.is_empty() && !rows.is_empty() {
-        lines.push_str(&format!("{title}:\n"));
-    }
+fn is_flat_object(value: &Value) -> bool {
+    let is_flat = |value: &Value| !value.is_object() && !value.is_array();
+    value.as_object().is_some_and(|fields| !fields.is_empty() && fields.values().all(is_flat))
+}
+
+fn one_line(fields: &Map<String, Value>) -> String {
+    let is_zero = |value: &Value| value.as_u64() == Some(0);
+    let few = fields.len() <= FIELDS_MAX;
+    let told: Vec<String> = fields
+        .iter()
+        .filter(|(_, value)| few || !is_zero(value))
+        .map(|(name, value)| format!("{name} {}", shown(name, value)))
+        .collect();
+    if told.is_empty() { "all 0".to_string() } else { told.join(", ") }
+}
+
+fn dotted(outer: &str, inner: &str) -> String {
+    if outer.is_empty() { inner.to_string() } else { format!("{outer}.{inner}") }
 }
 
 /// Fields of fields, as `outer.inner`.
 fn flatten<'a>(name: &str, value: &'a Value) -> Vec<(String, &'a Value)> {
     match value {
         Value::Object(fields) => {
-            fields.iter().flat_map(|(inner, value)| flatten(&format!("{name}.{inner}"), value)).collect()
+            fields.iter().flat_map(|(inner, value)| flatten(&dotted(name, inner), value)).collect()
         }
+        value if name.is_empty() => vec![("value".to_string(), value)],
         value => vec![(name.to_string(), value)],
     }
 }
 
-fn is_table(value: &Value) -> bool {
-    matches!(value, Value::Array(items) if items.iter().any(Value::is_object))
-}
-
 /// A row of names, then a row for each thing; or the other way round.
-fn table(items: &[Value]) -> Vec<Vec<String>> {
-    let rows: Vec<Vec<(String, &Value)>> = items
-        .iter()
-        .map(|item| match item {
-            Value::Object(fields) => fields.iter().flat_map(|(name, value)| flatten(name, value)).collect(),
-            other => vec![("value".to_string(), other)],
-        })
-        .collect();
+fn table(items: &[Vec<(String, &Value)>]) -> Vec<Row> {
     let mut columns: Vec<String> = Vec::new();
-    for (name, _) in rows.iter().flatten() {
+    for (name, _) in items.iter().flatten() {
         if !columns.contains(name) {
             columns.push(name.clone());
         }
     }
-    let cell = |row: &[(String, &Value)], column: &str| {
-        row.iter().find(|(name, _)| name == column).map_or("-".to_string(), |(name, value)| shown(name, value))
+    columns.sort_by_key(|column| NAMES.iter().position(|name| name == column).unwrap_or(NAMES.len()));
+    let cell = |item: &[(String, &Value)], column: &str| {
+        item.iter().find(|(name, _)| name == column).map_or("-".to_string(), |(name, value)| shown(name, value))
     };
-    let cells = rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect());
-    let upright: Vec<Vec<String>> = std::iter::once(columns.clone()).chain(cells).collect();
+    let cells = items.iter().map(|item| columns.iter().map(|column| cell(item, column)).collect());
+    let upright: Vec<Row> = std::iter::once(columns.clone()).chain(cells).collect();
     if columns.len() <= COLUMNS_MAX {
         return upright;
     }
-    (0..columns.len()).map(|column| upright.iter().filter_map(|row| row.get(column).cloned()).collect()).collect()
+    let turned = (0..columns.len()).map(|column| upright.iter().filter_map(|row| row.get(column).cloned()).collect());
+    let tells = |row: &Row| row.iter().skip(1).any(|cell| !matches!(cell.as_str(), "0" | "0 B" | ""));
+    turned.filter(tells).collect()
 }
 
 fn shown(name: &str, value: &Value) -> String {
@@ -99,10 +131,7 @@ fn shown(name: &str, value: &Value) -> String {
             let items: Vec<String> = items.iter().map(|item| shown(name, item)).collect();
             if items.is_empty() { "none".to_string() } else { items.join(", ") }
         }
-        Value::Object(fields) => {
-            let fields = Value::Object(Map::from_iter(fields.clone()));
-            printable(&fields.to_string())
-        }
+        Value::Object(_) => printable(&value.to_string()),
         Value::Bool(yes) => if *yes { "yes" } else { "no" }.to_string(),
     }
 }
@@ -150,7 +179,9 @@ mod tests {
         let status = json!({
             "node": "ab12",
             "uptime_ms": 1500,
-            "memory": { "held_bytes": 1536, "ok": true },
+            "answers": { "ok": 7, "busy": 0, "full": 0, "damaged": 0, "refused": 2, "internal": 0 },
+            "memory": { "in": { "held_bytes": 1536, "ok": true }, "cache_bytes": 0 },
+            "stages": { "parse": { "p50_us": 3, "max_us": 100 }, "send": { "p50_us": 12, "max_us": 7 } },
             "disks": [
                 { "place": "/disk/a", "free_bytes": 1073741824, "state": null },
                 { "place": "/b\u{1b}[2J", "errors": 12, "tags": ["x", "y"] },
@@ -158,43 +189,47 @@ mod tests {
             "empty": [],
         });
         let want = "\
+answers             ok 7, refused 2
+empty               none
+memory.cache_bytes  0 B
+memory.in           held_bytes 1.50 KiB, ok yes
+node                ab12
+uptime_ms           1500
+
 disks:
+place    free_bytes  state  errors  tags
+/disk/a  1.00 GiB    -      -       -
+/b?[2J   -           -          12  x, y
+
+stages:
+name   max_us  p50_us
+parse     100       3
+send        7      12
 ";
-        let lines = report(&status);
-        let want_facts = [
-            "empty              none",
-            "memory.held_bytes  1.50 KiB",
-            "memory.ok          yes",
-            "node               ab12",
-            "uptime_ms          1500",
-            "",
-            want.trim_end(),
-        ];
-        for (line, want) in lines.lines().zip(want_facts) {
-            assert_eq!(line, want, "{lines}");
-        }
-        let want_table = [
-            "free_bytes  place     state  errors  tags",
-            "1.00 GiB    /disk/a   -      -       -",
-            "-           /b?[2J    -          12  x, y",
-        ];
-        for (line, want) in lines.lines().skip(7).zip(want_table) {
-            assert_eq!(line, want, "{lines}");
-        }
-        assert_eq!(lines.lines().count(), 10, "{lines}");
+        assert_eq!(report(&status), want);
     }
 
     #[test]
     fn a_wide_table_is_turned() {
-        let item = |n: u64| json!({ "a": n, "b": n, "c": n, "d": n, "e": n, "f": n, "g": n, "name": "long" });
-        let lines = report(&json!({ "list": [item(1), item(22)] }));
-        assert!(lines.starts_with("list:\na        1      22\n"), "{lines}");
-        assert!(lines.ends_with("name  long    long\n") || lines.ends_with("name  long  long\n"), "{lines}");
+        let item = |n: u64| json!({ "a": n, "b": n, "c": n, "zero": 0, "none_bytes": 0, "d": n, "e": n, "f": n, "g": n, "name": "long" });
+        let want = "\
+list:
+name  long  long
+a        1    22
+b        1    22
+c        1    22
+d        1    22
+e        1    22
+f        1    22
+g        1    22
+";
+        assert_eq!(report(&json!([item(1), item(22)])), want);
     }
 
     #[test]
     fn any_value_renders() {
-        for value in [json!(null), json!([]), json!({}), json!([1, [2], {"a": {}}]), json!({"a": [[{"b": 1}]]}), json!("x")] {
+        let nested = json!({ "a": [[{ "b": 1 }]], "c": { "d": {}, "e": { "f": [] } } });
+        for value in [json!(null), json!([]), json!({}), json!([1, [2], { "a": {} }]), nested, json!("x")] {
             let lines = report(&value);
             assert!(lines.is_empty() || lines.ends_with('\n'), "{value}: {lines:?}");
         }

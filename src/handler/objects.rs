@@ -48,9 +48,6 @@ impl Handler {
                 return Outcome::Answered(Answer::refused(Status::Internal, "the node has no random numbers"));
             }
         };
-        let Some(responder) = (call.responder)() else {
-            return Outcome::Answered(answers::of_refused(Refused::Completions));
-        };
         let append = Append {
             payload: put.payload,
             attributes: put.attributes.bytes().clone(),
@@ -59,7 +56,11 @@ impl Handler {
             named: put.origin.session != 0,
             sync: put.durability == Durability::Disk,
         };
-        let done = Completion::new(move |end: AppendEnd| responder.answer(answers::of_append(end)));
+        let responder = call.responder;
+        let done = || {
+            let responder = responder()?;
+            Some(Completion::new(move |end: AppendEnd| responder.answer(answers::of_append(end))))
+        };
         submitted(self.disks.append(&mut self.placement, append, (call.now, call.deadline), done))
     }
 
@@ -69,10 +70,11 @@ impl Handler {
             Found::Object(target) | Found::Deleted(target) => target,
             other => return Outcome::Answered(absent(&other)),
         };
-        let Some(responder) = (call.responder)() else {
-            return Outcome::Answered(answers::of_refused(Refused::Completions));
+        let responder = call.responder;
+        let done = || {
+            let responder = responder()?;
+            Some(Completion::new(move |end: DeleteEnd| responder.answer(answers::of_delete(end))))
         };
-        let done = Completion::new(move |end: DeleteEnd| responder.answer(answers::of_delete(end)));
         submitted(self.disks.delete(target, (call.now, call.deadline), done))
     }
 
@@ -135,11 +137,9 @@ fn absent(found: &Found) -> Answer {
     }
 }
 
-/// What a refused submission is answered with. Its completion is dropped, and what it then says finds the request
-/// already answered.
-fn submitted<T>(result: Result<(), (Refused, Completion<T>)>) -> Outcome<Operation> {
+fn submitted(result: Result<(), Refused>) -> Outcome<Operation> {
     match result {
         Ok(()) => Outcome::Pending,
-        Err((refused, _)) => Outcome::Answered(answers::of_refused(refused)),
+        Err(refused) => Outcome::Answered(answers::of_refused(refused)),
     }
 }

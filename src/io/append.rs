@@ -5,6 +5,15 @@ use super::unit::Unit;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// Whether a job would be refused now: asked before anything is made for it.
+pub(super) fn refuses(unit: &Unit) -> bool {
+    let refuses = unit.closed.load(Ordering::Acquire) || unit.appends.is_full();
+    if refuses {
+        unit.metrics.refused_full.increment();
+    }
+    refuses
+}
+
 /// Puts a job into the lane's queue; gives it back if the queue, or the disk's share of the budget, is full.
 pub(super) fn submit(unit: &Arc<Unit>, job: LaneJob) -> Result<(), Box<LaneJob>> {
     let held = job.work.held_bytes();

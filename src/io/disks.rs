@@ -268,8 +268,11 @@ impl Disks {
         if let Some(end) = reader::inline(&target, now, |source| target.open(source, part, head_only, &mut room)) {
             return Tried::Done(end);
         }
-        let Some(done) = done() else { return Tried::Refused(Refused::Completions) };
         let unit = Arc::clone(&target.unit);
+        if let Some(refused) = reader::refuses(&unit) {
+            return Tried::Refused(refused);
+        }
+        let Some(done) = done() else { return Tried::Refused(Refused::Completions) };
         let work = ReadWork::Open { target, part, head_only, room, done };
         submitted(reader::submit(&unit, ReadJob { work, queued: now, deadline }))
     }
@@ -292,8 +295,11 @@ impl Disks {
             reading.next = range.end;
             return Tried::Done(PieceEnd::Piece { parts, room });
         }
-        let Some(done) = done() else { return Tried::Refused(Refused::Completions) };
         let unit = Arc::clone(&reading.target.unit);
+        if let Some(refused) = reader::refuses(&unit) {
+            return Tried::Refused(refused);
+        }
+        let Some(done) = done() else { return Tried::Refused(Refused::Completions) };
         let next = range.end;
         let work = ReadWork::Piece { reading: reading.clone(), range, room, done };
         let tried = submitted(reader::submit(&unit, ReadJob { work, queued: now, deadline }));
@@ -303,7 +309,7 @@ impl Disks {
         tried
     }
 
-    /// Submits an object to the lane of the disk that suits it best.
+    /// Submits an object to the lane of the disk that suits it best. `done` is made once a lane has room.
     ///
     /// # Errors
     /// [`Refused`]; nothing was done.
@@ -312,25 +318,25 @@ impl Disks {
         placement: &mut Placement,
         append: Append,
         turn: (Moment, Moment),
-        done: Completion<AppendEnd>,
-    ) -> Result<(), (Refused, Completion<AppendEnd>)> {
+        done: impl FnOnce() -> Option<Completion<AppendEnd>>,
+    ) -> Result<(), Refused> {
         let (now, deadline) = turn;
         let order = placement.order(&self.units);
         if order.is_empty() {
             let all_failed = self.units.iter().all(|unit| unit.state.state() == DiskState::Failed);
-            return Err((if all_failed { Refused::NoDisk } else { Refused::Full }, done));
+            return Err(if all_failed { Refused::NoDisk } else { Refused::Full });
         }
+        let mut open = order.into_iter().map(|index| &self.units[index]).filter(|unit| !append::refuses(unit));
+        let Some(first) = open.next() else { return Err(Refused::AppendQueue) };
+        let Some(done) = done() else { return Err(Refused::Completions) };
         let mut job = LaneJob { work: LaneWork::Put { append, done }, queued: now, deadline };
-        for index in order {
-            match append::submit(&self.units[index], job) {
+        for unit in std::iter::once(first).chain(open) {
+            match append::submit(unit, job) {
                 Ok(()) => return Ok(()),
                 Err(back) => job = *back,
             }
         }
-        match job.work {
-            LaneWork::Put { done, .. } => Err((Refused::AppendQueue, done)),
-            LaneWork::Delete { .. } => unreachable!("a put was submitted"),
-        }
+        Err(Refused::AppendQueue)
     }
 
     /// Submits a delete: a reader checks the cookie, then the lane appends the tombstone.
@@ -341,16 +347,16 @@ impl Disks {
         &self,
         target: Target,
         turn: (Moment, Moment),
-        done: Completion<DeleteEnd>,
-    ) -> Result<(), (Refused, Completion<DeleteEnd>)> {
+        done: impl FnOnce() -> Option<Completion<DeleteEnd>>,
+    ) -> Result<(), Refused> {
         let (now, deadline) = turn;
         let unit = Arc::clone(&target.unit);
-        reader::submit(&unit, ReadJob { work: ReadWork::Delete { target, done }, queued: now, deadline }).map_err(
-            |(refused, job)| match job.work {
-                ReadWork::Delete { done, .. } => (refused, done),
-                _ => unreachable!("a delete was submitted"),
-            },
-        )
+        if let Some(refused) = reader::refuses(&unit) {
+            return Err(refused);
+        }
+        let Some(done) = done() else { return Err(Refused::Completions) };
+        let job = ReadJob { work: ReadWork::Delete { target, done }, queued: now, deadline };
+        reader::submit(&unit, job).map_err(|(refused, _)| refused)
     }
 
     /// Ends all threads: what waits is done first, open volumes are closed cleanly. A thread that hangs on its disk is

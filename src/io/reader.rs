@@ -134,7 +134,20 @@ fn hand_to_lane(unit: &Arc<Unit>, target: &Target, deadline: Moment, done: Compl
     }
 }
 
-/// Submits a read.
+/// Whether a read would be refused now: asked before anything is made for it.
+pub(super) fn refuses(unit: &Unit) -> Option<Refused> {
+    let refused = if unit.closed.load(Ordering::Acquire) {
+        Refused::NoDisk
+    } else if unit.reads.is_full() {
+        Refused::ReadQueue
+    } else {
+        return None;
+    };
+    unit.metrics.refused_full.increment();
+    Some(refused)
+}
+
+/// Submits a read. What is refused is dropped with its completion, and what that then says finds its request answered.
 pub(super) fn submit(unit: &Arc<Unit>, job: ReadJob) -> Result<(), (Refused, ReadJob)> {
     let held = match &job.work {
         ReadWork::Open { room, .. } | ReadWork::Piece { room, .. } => room.as_ref().map_or(0, Reservation::bytes),

@@ -11,7 +11,7 @@
 //! | C | bad bytes, something whole follows | yes | marked damaged, kept, the log goes on behind |
 //! | D | bad bytes, nothing whole follows | yes, outside | marked damaged up to the mark, kept, the segment is closed |
 //! | E | whole records, then zeros or nothing | above the last record | the missing ones are marked damaged, the segment is closed |
-//! | V | bad bytes between two neighbours | any | nothing is missing: an earlier recovery cut here |
+//! | V | bad bytes between two neighbours, or zeros to the end | any, or no | nothing is missing: it was cut here before, or never came |
 //!
 //! Always: no sequence below a mark is cut; planning the outcome of a plan again finds nothing to cut and no new damage.
 
@@ -81,9 +81,10 @@ pub fn plan(sight: &Sight, proof: &Proof) -> Plan {
         match run.next {
             Some(next) if next == run.first => plan.cases.push(Case::V),
             _ if run.first >= proven && !proof.closed => {
-                plan.cases.push(Case::B);
-                plan.cut = Some(run.position);
-                (plan.next, plan.end, plan.chain) = (run.first, run.position, run.chain);
+                let nothing_left = sight.used <= run.position;
+                plan.cases.push(if nothing_left { Case::V } else { Case::B });
+                plan.cut = (!nothing_left).then_some(run.position);
+                (plan.next, plan.end, plan.chain) = (run.first, run.end, run.chain);
                 return plan;
             }
             Some(next) => {

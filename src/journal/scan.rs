@@ -95,6 +95,8 @@ pub struct Seen<'a, R> {
 pub struct BadRun {
     /// Where it begins.
     pub position: u64,
+    /// The byte behind what was whole before it; zeros lie between.
+    pub end: u64,
     /// The sequence that this place calls for.
     pub first: Sequence,
     /// The chain digest of what lies before it.
@@ -121,7 +123,7 @@ pub struct Sight {
     pub next: Sequence,
     /// The byte behind the last whole record or frame.
     pub end: u64,
-    /// Where the last byte that is not zero may lie: nothing was ever written from here on.
+    /// From here on there are only zeros.
     pub used: u64,
     /// The chain digest behind the last whole record.
     pub chain: u128,
@@ -378,6 +380,7 @@ impl<F: Format> Walk<'_, '_, F> {
         }
         self.sight.runs.push(BadRun {
             position,
+            end: self.sight.end,
             first: self.sight.next,
             chain: self.sight.chain,
             next: None,
@@ -393,9 +396,14 @@ impl<F: Format> Walk<'_, '_, F> {
         }
     }
 
+    /// Behind the last byte that is not zero, in whole sectors; the end itself if only zeros follow it.
     fn last_used(&mut self) -> io::Result<u64> {
-        let mut used = sector_end(self.sight.end);
-        let mut at = used;
+        let mut used = self.sight.end;
+        let mut at = sector_end(used);
+        let rest = usize::try_from(at - used).expect("less than a sector");
+        if self.window.bytes(used, rest)?.iter().any(|&byte| byte != 0) {
+            used = at;
+        }
         while at < self.window.end() {
             at = self.window.skip_zeros(at, SECTOR_BYTES)?;
             if at < self.window.end() {

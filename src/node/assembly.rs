@@ -24,8 +24,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long the disks' threads may take to finish at a stop.
-const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 /// Unused buffers that are kept, of a budget: one eighth.
 const KEPT_SHARE: usize = 8;
 
@@ -83,7 +81,7 @@ impl Node {
         let listener = match started {
             Ok(listener) => listener,
             Err(error) => {
-                disks.close(CLOSE_PATIENCE);
+                disks.close(parts.settings.drain);
                 return Err(error);
             }
         };
@@ -100,7 +98,7 @@ impl Node {
         let mut reactor = Reactor { inboxes: Vec::new(), threads: Vec::new(), control: Arc::clone(&control) };
         let nudge = reactor.start(listener, &parts, &metrics, &disks, &status, &quota).inspect_err(|_| {
             control.end();
-            disks.close(CLOSE_PATIENCE);
+            disks.close(parts.settings.drain);
         })?;
         let Reactor { inboxes, threads, .. } = reactor;
         Ok(Self { address, disks, status, control, nudge, inboxes, drain: parts.settings.drain, threads })
@@ -132,7 +130,7 @@ impl Node {
             // A panic was logged when it happened.
             drop(thread.join());
         }
-        self.disks.close(CLOSE_PATIENCE);
+        self.disks.close(self.drain);
         log::info!("stopped");
     }
 

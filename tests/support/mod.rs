@@ -3,6 +3,7 @@
 
 pub mod files;
 pub mod forge;
+pub mod load;
 pub mod node;
 pub mod raw;
 pub mod reactor;

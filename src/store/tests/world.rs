@@ -86,7 +86,7 @@ pub fn read(view: &View, id: ObjectId) -> Result<Option<Vec<u8>>, String> {
     let read = file.read_at(&mut bytes, place.position).map_err(|error| error.to_string())?;
     let head = Head::parse(&bytes[..read], place.segment.salt(), id.volume, id.sequence).map_err(|e| e.to_string())?;
     if head.cookie != id.cookie {
-        return Err("another cookie".to_string());
+        return Ok(None);
     }
     assert_eq!(head.attributes, &b"type: test"[..]);
     let payload = &bytes[head.payload_offset()..][..head.payload_bytes as usize];
@@ -112,14 +112,6 @@ pub fn files(disk: &MemoryDisk) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// The names of all segment files.
-pub fn segments(disk: &MemoryDisk) -> Vec<String> {
-    let names = disk.list().unwrap().into_iter().map(|entry| entry.name);
-    let mut names: Vec<_> = names.filter(|name| name.ends_with(".segment")).collect();
-    names.sort();
-    names
-}
-
 /// Flips bits of a file, durably.
 pub fn flip(disk: &MemoryDisk, name: &str, offset: u64, mask: u8) {
     let file = disk.open(name, Open::Write).unwrap();
@@ -140,4 +132,24 @@ pub fn place(opened: &Opened, id: ObjectId) -> (String, u64) {
 /// Content that tells which object it is of.
 pub fn content(number: u64, bytes: usize) -> Vec<u8> {
     (0..bytes).map(|at| (number.wrapping_mul(31).wrapping_add(at as u64 * 7) % 251) as u8).collect()
+}
+
+/// A small generator whose seed a failing test prints.
+#[derive(Debug, Clone)]
+pub struct Dice(pub u64);
+
+impl Dice {
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+
+    /// True once in `times`.
+    pub fn once_in(&mut self, times: u64) -> bool {
+        self.below(times) == 0
+    }
 }
