@@ -221,7 +221,11 @@ pub(super) fn take_lock(disk: &dyn Disk) -> Result<Box<dyn Lock>, StoreError> {
     })
 }
 
-fn check_identity(disk: &dyn Disk, found: &Identity, expected: Option<(ClusterId, NodeId)>) -> Result<(), StoreError> {
+pub(super) fn check_identity(
+    disk: &dyn Disk,
+    found: &Identity,
+    expected: Option<(ClusterId, NodeId)>,
+) -> Result<(), StoreError> {
     let Some((cluster, node)) = expected else { return Ok(()) };
     let foreign =
         |what, found: String, expected: String| Err(StoreError::Foreign { place: disk.place(), what, found, expected });

@@ -5,6 +5,7 @@ pub mod files;
 pub mod forge;
 pub mod load;
 pub mod node;
+pub mod process;
 pub mod raw;
 pub mod reactor;
 
