@@ -13,7 +13,7 @@ use larder::node::Node;
 use larder::wire::Request;
 use std::sync::Arc;
 use std::time::Duration;
-use support::load::{Kind, Outcome, open_loop, saturation};
+use support::load::{Kind, Outcome, open_loop, pin, saturation};
 use support::node::{client, configuration, start};
 use support::{content, eventually};
 
@@ -35,7 +35,9 @@ fn bench() -> Bench {
     let faults = faulty.faults();
     let mut configuration = configuration();
     configuration.cache_bytes = 0;
+    pin(0);
     let node = start(&configuration, vec![Arc::new(faulty) as Arc<dyn Disk>, real(1)]);
+    pin(1);
     let client = client(&node);
     let tickets: Vec<_> =
         (0..OBJECTS).map(|seed| client.submit_put(content(seed, 4096), PutOptions::default())).collect();

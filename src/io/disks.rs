@@ -269,7 +269,7 @@ impl Disks {
             return Tried::Done(end);
         }
         let unit = Arc::clone(&target.unit);
-        if let Some(refused) = reader::refuses(&unit) {
+        if let Some(refused) = reader::refuses(&unit, turn) {
             return Tried::Refused(refused);
         }
         let Some(done) = done() else { return Tried::Refused(Refused::Completions) };
@@ -296,7 +296,7 @@ impl Disks {
             return Tried::Done(PieceEnd::Piece { parts, room });
         }
         let unit = Arc::clone(&reading.target.unit);
-        if let Some(refused) = reader::refuses(&unit) {
+        if let Some(refused) = reader::refuses(&unit, turn) {
             return Tried::Refused(refused);
         }
         let Some(done) = done() else { return Tried::Refused(Refused::Completions) };
@@ -351,7 +351,7 @@ impl Disks {
     ) -> Result<(), Refused> {
         let (now, deadline) = turn;
         let unit = Arc::clone(&target.unit);
-        if let Some(refused) = reader::refuses(&unit) {
+        if let Some(refused) = reader::refuses(&unit, turn) {
             return Err(refused);
         }
         let Some(done) = done() else { return Err(Refused::Completions) };

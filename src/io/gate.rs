@@ -13,6 +13,8 @@ const IDLE: u64 = u64::MAX;
 #[derive(Debug)]
 pub(super) struct Gate {
     outstanding: AtomicUsize,
+    /// How long a read takes, smoothed over the last few.
+    service_ns: AtomicU64,
     /// For each reader thread: when it began the job that it works on.
     busy_since: Vec<AtomicU64>,
 }
@@ -28,7 +30,11 @@ pub(super) enum Inline {
 
 impl Gate {
     pub(super) fn new(readers: usize) -> Self {
-        Self { outstanding: AtomicUsize::new(0), busy_since: (0..readers).map(|_| AtomicU64::new(IDLE)).collect() }
+        Self {
+            outstanding: AtomicUsize::new(0),
+            service_ns: AtomicU64::new(0),
+            busy_since: (0..readers).map(|_| AtomicU64::new(IDLE)).collect(),
+        }
     }
 
     pub(super) fn inline(&self, now: Moment) -> Inline {
@@ -47,6 +53,31 @@ impl Gate {
 
     pub(super) fn ended(&self) {
         self.outstanding.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Notes how long a read took.
+    pub(super) fn took(&self, nanoseconds: u64) {
+        let before = self.service_ns.load(Ordering::Relaxed);
+        self.service_ns.store(before - before / 8 + nanoseconds / 8, Ordering::Relaxed);
+    }
+
+    /// Whether a read that begins now would end after `deadline`, as reads go. Each yes makes the estimate smaller, so
+    /// that a slow time which is over is found out.
+    pub(super) fn is_too_late(&self, now: Moment, deadline: Moment) -> bool {
+        let service = self.service_ns.load(Ordering::Relaxed);
+        let late = now.0.saturating_add(service) >= deadline.0;
+        if late {
+            self.service_ns.store(service - service / 8, Ordering::Relaxed);
+        }
+        late
+    }
+
+    /// Whether a read that is queued now would come to its turn only after `deadline`: then the client is better told
+    /// at once than kept waiting for nothing.
+    pub(super) fn is_hopeless(&self, now: Moment, deadline: Moment) -> bool {
+        let ahead = self.outstanding.load(Ordering::Relaxed) as u64;
+        let rounds = ahead / self.busy_since.len().max(1) as u64;
+        rounds > 0 && rounds.saturating_mul(self.service_ns.load(Ordering::Relaxed)) > deadline.since(now)
     }
 
     pub(super) fn began(&self, reader: usize, now: Moment) {
@@ -71,6 +102,24 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_read_that_cannot_be_in_time_is_known_before_it_is_queued() {
+        let gate = Gate::new(2);
+        let ms = |n: u64| Moment(n * 1_000_000);
+        for _ in 0..100 {
+            gate.took(10_000_000);
+        }
+        assert!(!gate.is_hopeless(ms(0), ms(1)), "nothing is ahead");
+        for _ in 0..20 {
+            gate.submitted();
+        }
+        assert!(gate.is_hopeless(ms(0), ms(80)));
+        assert!(!gate.is_hopeless(ms(0), ms(120)));
+        // A deadline that the last reads would have missed is tried again before long.
+        let tries = (0..100).take_while(|_| gate.is_too_late(ms(0), ms(2))).count();
+        assert!((1..30).contains(&tries), "{tries}");
+    }
 
     #[test]
     fn many_misses_or_an_old_one_close_the_gate() {

@@ -35,7 +35,7 @@ fn work(unit: &Arc<Unit>, number: usize, job: ReadJob) {
     let began = unit.clock.now();
     unit.gate.began(number, began);
     unit.metrics.read_wait.record(began.since(job.queued));
-    let is_expired = job.deadline <= began;
+    let is_expired = unit.gate.is_too_late(began, job.deadline);
     if is_expired {
         unit.metrics.expired.increment();
     }
@@ -43,18 +43,18 @@ fn work(unit: &Arc<Unit>, number: usize, job: ReadJob) {
         ReadWork::Open { target, part, head_only, mut room, done } => {
             let held = room.as_ref().map_or(0, Reservation::bytes);
             let end = if is_expired { ReadEnd::Expired } else { open(&target, part, head_only, &mut room) };
-            finish(unit, number, began, held);
+            finish(unit, number, began, held, is_expired);
             done.complete(end);
         }
         ReadWork::Piece { reading, range, room, done } => {
             let held = room.as_ref().map_or(0, Reservation::bytes);
             let end = if is_expired { PieceEnd::Expired } else { piece(&reading, &range, room) };
-            finish(unit, number, began, held);
+            finish(unit, number, began, held, is_expired);
             done.complete(end);
         }
         ReadWork::Delete { target, done } => {
             let end = if is_expired { Err(DeleteEnd::Expired) } else { check_delete(&target) };
-            finish(unit, number, began, 0);
+            finish(unit, number, began, 0, is_expired);
             match end {
                 Err(end) => done.complete(end),
                 Ok(()) => hand_to_lane(unit, &target, job.deadline, done),
@@ -64,8 +64,12 @@ fn work(unit: &Arc<Unit>, number: usize, job: ReadJob) {
 }
 
 /// Counts the job out before its answer is on its way, so that who has seen the answer sees gauges at rest.
-fn finish(unit: &Unit, number: usize, began: Moment, held: usize) {
-    unit.metrics.read.record(unit.clock.now().since(began));
+fn finish(unit: &Unit, number: usize, began: Moment, held: usize, is_expired: bool) {
+    let took = unit.clock.now().since(began);
+    if !is_expired {
+        unit.metrics.read.record(took);
+        unit.gate.took(took);
+    }
     unit.gate.rests(number);
     unit.gate.ended();
     unit.metrics.reads_outstanding.decrement();
@@ -135,10 +139,10 @@ fn hand_to_lane(unit: &Arc<Unit>, target: &Target, deadline: Moment, done: Compl
 }
 
 /// Whether a read would be refused now: asked before anything is made for it.
-pub(super) fn refuses(unit: &Unit) -> Option<Refused> {
+pub(super) fn refuses(unit: &Unit, (now, deadline): (Moment, Moment)) -> Option<Refused> {
     let refused = if unit.closed.load(Ordering::Acquire) {
         Refused::NoDisk
-    } else if unit.reads.is_full() {
+    } else if unit.reads.is_full() || unit.gate.is_hopeless(now, deadline) {
         Refused::ReadQueue
     } else {
         return None;

@@ -72,11 +72,12 @@ pub fn open_loop(
         .collect();
     let mut writers: Vec<_> = raws.into_iter().map(|raw| raw.socket).collect();
     let mut pending: Vec<Vec<u8>> = writers.iter().map(|_| Vec::new()).collect();
+    // A connection that takes no more for now must not keep the others from being written to.
     for writer in &writers {
-        writer.set_nonblocking(false).unwrap();
+        writer.set_nonblocking(true).unwrap();
     }
     let mut next = 0;
-    while next < total {
+    while next < total || pending.iter().any(|bytes| !bytes.is_empty()) {
         let elapsed = Instant::now().saturating_duration_since(start).as_secs_f64();
         let due = ((elapsed * rate) as usize + 1).min(total);
         while next < due {
@@ -88,9 +89,12 @@ pub fn open_loop(
             next += 1;
         }
         for (writer, bytes) in writers.iter_mut().zip(&mut pending) {
-            if !bytes.is_empty() {
-                writer.write_all(bytes).expect("the node reads");
-                bytes.clear();
+            while !bytes.is_empty() {
+                match writer.write(bytes) {
+                    Ok(written) => drop(bytes.drain(..written)),
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                    Err(error) => panic!("the node reads: {error}"),
+                }
             }
         }
         std::thread::sleep(Duration::from_micros(50));
@@ -176,10 +180,18 @@ fn read_answers(
         buffer.copy_within(used..filled, 0);
         (filled, used) = (filled - used, 0);
         match socket.read(&mut buffer[filled..]) {
+            // The writer's side of this socket is non-blocking, and so is this one.
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => wait_readable(&socket),
             Ok(0) | Err(_) => return all,
             Ok(read) => filled += read,
         }
     }
+}
+
+fn wait_readable(socket: &std::net::TcpStream) {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let mut wanted = [PollFd::new(socket, PollFlags::IN)];
+    poll(&mut wanted, None).expect("poll works on a socket");
 }
 
 /// As many as the node takes with `depth` in flight on each connection: requests a second.
@@ -219,4 +231,14 @@ pub fn saturation(
         }
     });
     done.load(Ordering::Relaxed) as f64 / duration.as_secs_f64()
+}
+
+/// Holds this thread, and those that it starts from now on, on one core: a node on core 0 and its generator on core 1
+/// do not take time from each other.
+pub fn pin(core: usize) {
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(core);
+    if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
+        eprintln!("not held on core {core}, times are less sharp: {error}");
+    }
 }
