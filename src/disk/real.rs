@@ -61,6 +61,7 @@ fn make_durably(path: &Path) -> io::Result<()> {
         }
         // EEXIST, or whatever a read-only or foreign parent says about a directory that is there.
         Err(_) if path.is_dir() => false,
+        Err(Errno::EXIST) => return Err(Errno::NOTDIR.into()),
         Err(error) => return Err(error.into()),
     };
     match open_directory(parent).and_then(|parent| Ok(retry_on_intr(|| rustix::fs::fsync(&parent))?)) {

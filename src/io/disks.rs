@@ -27,7 +27,7 @@ use crate::base::range::ByteRange;
 use crate::base::thread;
 use crate::disk::Disk;
 use crate::metrics::DiskMetrics;
-use crate::store::{Appender, Located, OpenReport, StoreError, StoreOptions, View, VolumeNumbers};
+use crate::store::{Appender, Identity, Located, OpenReport, StoreError, StoreOptions, View, VolumeNumbers};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -118,8 +118,8 @@ impl Disks {
         metrics: &[Arc<DiskMetrics>],
     ) -> Result<Arc<Self>, OpenError> {
         assert_eq!(disks.len(), metrics.len(), "each disk has its metrics");
-        let opened = open_stores(&disks, &settings.store, clock)?;
-        refuse_twins(&disks, &opened)?;
+        let expected = common_owner(&disks)?;
+        let opened = open_stores(&disks, expected, &settings.store, clock)?;
         let identity = opened.first().expect("a node has at least one disk").identity;
         let highest = opened
             .iter()
@@ -243,7 +243,9 @@ impl Disks {
                 Located::NoVolume => {}
             }
         }
-        if seen || id.volume > self.numbers.highest() { Found::Absent } else { Found::Unavailable }
+        // Numbers begin with 1.
+        let given_out = id.volume > VolumeId(0) && id.volume <= self.numbers.highest();
+        if seen || !given_out { Found::Absent } else { Found::Unavailable }
     }
 
     /// Reads the head of an object and the first piece of a part, here or by a job.
@@ -411,14 +413,34 @@ fn start(
     Ok(())
 }
 
-/// Opens all stores; the first decides cluster and node, and the others, on a thread each, must agree or be empty.
+/// The cluster and node that all directories belong to, but those that are empty; `None` if all are.
+///
+/// Looked at before any of them is opened: nothing is formatted, recovered or locked when one of them is wrong.
+fn common_owner(disks: &[Arc<dyn Disk>]) -> Result<Option<(ClusterId, NodeId)>, OpenError> {
+    let mut owners: Vec<(String, Identity)> = Vec::new();
+    for disk in disks {
+        let Some(found) = crate::store::owner(&**disk, owners.first().map(|(_, first)| (first.cluster, first.node)))?
+        else {
+            continue;
+        };
+        if let Some((before, _)) = owners.iter().find(|(_, other)| other.disk == found.disk) {
+            return Err(OpenError::Twice(before.clone(), disk.place(), found.disk.to_string()));
+        }
+        owners.push((disk.place(), found));
+    }
+    Ok(owners.first().map(|(_, first)| (first.cluster, first.node)))
+}
+
+/// Opens all stores, the first here and the others on a thread each. Empty directories take the owner, or that of the
+/// first, which makes its own.
 fn open_stores(
     disks: &[Arc<dyn Disk>],
+    expected: Option<(ClusterId, NodeId)>,
     options: &StoreOptions,
     clock: &Arc<dyn Clock>,
 ) -> Result<Vec<crate::store::Opened>, OpenError> {
     let (first, others) = disks.split_first().expect("a node has at least one disk");
-    let first = crate::store::open(Arc::clone(first), None, options, Arc::clone(clock))?;
+    let first = crate::store::open(Arc::clone(first), expected, options, Arc::clone(clock))?;
     let expected = Some((first.identity.cluster, first.identity.node));
     let (sender, receiver) = crossbeam_channel::bounded(others.len().max(1));
     for (number, disk) in others.iter().enumerate() {
@@ -437,18 +459,6 @@ fn open_stores(
     }
     opened.sort_by_key(|(number, _)| *number);
     Ok(std::iter::once(first).chain(opened.into_iter().map(|(_, store)| store)).collect())
-}
-
-fn refuse_twins(disks: &[Arc<dyn Disk>], opened: &[crate::store::Opened]) -> Result<(), OpenError> {
-    for (at, one) in opened.iter().enumerate() {
-        for (before, other) in opened.iter().enumerate().take(at) {
-            if one.identity.disk == other.identity.disk {
-                let id = one.identity.disk.to_string();
-                return Err(OpenError::Twice(disks[before].place(), disks[at].place(), id));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn submitted<E>(result: Result<(), (Refused, ReadJob)>) -> Tried<E> {

@@ -37,21 +37,43 @@ impl std::fmt::Debug for Listener {
     }
 }
 
-impl Listener {
+/// An address that is taken, but where nobody is let in yet.
+#[derive(Debug)]
+pub struct Bound(socket2::Socket);
+
+impl Bound {
     /// Binds an address.
     ///
     /// # Errors
     /// That of the system: in use, not ours, not allowed.
-    pub fn bind(address: SocketAddr, guest: Arc<dyn Guest>) -> io::Result<Self> {
+    pub fn to(address: SocketAddr) -> io::Result<Self> {
         let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
         // A restart may take the address while old connections linger.
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        let socket = TcpListener::from_std(socket.into());
+        Ok(Self(socket))
+    }
+
+    /// Lets peers in, and speaks this with them.
+    ///
+    /// # Errors
+    /// That of the system: somebody else bound the address at the same time, and listens already.
+    pub fn listen(self, guest: Arc<dyn Guest>) -> io::Result<Listener> {
+        self.0.listen(BACKLOG)?;
+        let socket = TcpListener::from_std(self.0.into());
         let address = socket.local_addr()?;
-        Ok(Self { socket, guest, address })
+        Ok(Listener { socket, guest, address })
+    }
+}
+
+impl Listener {
+    /// Binds an address and listens there.
+    ///
+    /// # Errors
+    /// As of [`Bound::to`] and [`Bound::listen`].
+    pub fn bind(address: SocketAddr, guest: Arc<dyn Guest>) -> io::Result<Self> {
+        Bound::to(address)?.listen(guest)
     }
 
     /// The address that was bound: with the port that the system chose, if it was asked for port 0.

@@ -16,7 +16,7 @@ mod selector;
 mod settings;
 mod wheel;
 
-pub use acceptor::{Acceptor, Listener};
+pub use acceptor::{Acceptor, Bound, Listener};
 pub use control::Control;
 pub use output::Output;
 pub use processor::{Inbox, Processor, ProcessorParts};

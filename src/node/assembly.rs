@@ -16,7 +16,7 @@ use crate::disk::Disk;
 use crate::handler::Handler;
 use crate::io::{DiskSettings, Disks};
 use crate::metrics::{Counter, DiskMetrics, NodeMetrics, ProcessorMetrics};
-use crate::net::{Acceptor, Control, Inbox, Listener, Processor, ProcessorParts, Quota, Settings};
+use crate::net::{Acceptor, Bound, Control, Inbox, Listener, Processor, ProcessorParts, Quota, Settings};
 use crate::request::Limits;
 use crate::store::StoreOptions;
 use std::net::SocketAddr;
@@ -64,6 +64,9 @@ impl Node {
         let budget_in = Budget::new(configuration.budget_in_bytes);
         let budget_out = Budget::new(configuration.budget_out_bytes);
         let pool = BufferPool::new((configuration.budget_in_bytes + configuration.budget_out_bytes) / KEPT_SHARE);
+        // Taken before any directory is touched, and let in only when all is ready.
+        let taken = |error| NodeError::Listen { address: configuration.listen, error };
+        let bound = Bound::to(configuration.listen).map_err(taken)?;
         let disks = Disks::open(directories, &disk_settings(configuration), &pool, &clock, &metrics.disks)?;
         let quota = Quota::new(configuration.connections_max, configuration.connections_per_address_max);
         let control = Arc::new(Control::default());
@@ -76,9 +79,7 @@ impl Node {
             control: Arc::clone(&control),
         };
         let guest = Arc::new(Binary::new(limits(configuration, &disks)));
-        let started = Listener::bind(configuration.listen, guest)
-            .map_err(|error| NodeError::Listen { address: configuration.listen, error });
-        let listener = match started {
+        let listener = match bound.listen(guest).map_err(taken) {
             Ok(listener) => listener,
             Err(error) => {
                 disks.close(parts.settings.drain);

@@ -15,6 +15,7 @@ mod names;
 mod needle;
 mod offline;
 mod open;
+mod owner;
 mod recovery;
 mod replay;
 mod segment;
@@ -33,6 +34,7 @@ pub use needle::{
 };
 pub use offline::{DamageAt, Inspection, SegmentInspection, Verification, VolumeInspection, inspect, verify};
 pub use open::{OpenReport, Opened, open};
+pub use owner::owner;
 pub use recovery::{Cut, Finding};
 pub use segment::{Counts, Located, Place, Segment};
 pub use superblock::Superblock;

@@ -232,7 +232,11 @@ fn look_at_the_disk(disk: &dyn Disk, name: &str) -> Result<(), StoreError> {
     }
 }
 
-fn check_identity(disk: &dyn Disk, found: &Identity, expected: Option<(ClusterId, NodeId)>) -> Result<(), StoreError> {
+pub(super) fn check_identity(
+    disk: &dyn Disk,
+    found: &Identity,
+    expected: Option<(ClusterId, NodeId)>,
+) -> Result<(), StoreError> {
     let Some((cluster, node)) = expected else { return Ok(()) };
     let foreign =
         |what, found: String, expected: String| Err(StoreError::Foreign { place: disk.place(), what, found, expected });

@@ -1,8 +1,11 @@
 //! What several test files share: raw connections, a reactor without disks, waiting for a condition.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod files;
+pub mod forge;
 pub mod load;
 pub mod node;
+pub mod process;
 pub mod raw;
 pub mod reactor;
 

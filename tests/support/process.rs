@@ -1,0 +1,87 @@
+//! The real program, in a process of its own.
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+/// A configuration with small files, on a port that the system chooses.
+const CONFIGURATION: &str = r#"
+listen = "127.0.0.1:0"
+processors = 1
+segment_bytes = "64 MiB"
+reserve_bytes = "1 MiB"
+fill_ahead_bytes = "1 MiB"
+cache_bytes = "16 MiB"
+log = "error"
+"#;
+
+fn command(directories: &[&Path], arguments: &[&str]) -> Command {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("larder-{}.toml", std::process::id()));
+    std::fs::write(&path, CONFIGURATION).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
+    command.arg("serve").arg("--config").arg(path).stdin(Stdio::null());
+    for directory in directories {
+        command.arg("--data").arg(directory);
+    }
+    command.args(arguments);
+    command
+}
+
+/// `larder serve`, ready. It is killed when this is dropped.
+pub struct Process {
+    child: Child,
+    pub address: SocketAddr,
+    _output: BufReader<ChildStdout>,
+}
+
+impl Process {
+    /// Starts a node and waits until it says that it is ready.
+    pub fn serve(directories: &[&Path]) -> Self {
+        let mut child = command(directories, &[]).stdout(Stdio::piped()).spawn().expect("the program starts");
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        let address = line.strip_prefix("larder: ready on ").and_then(|rest| rest.split_once(" ("));
+        let (address, _) = address.unwrap_or_else(|| panic!("not ready: {line:?}"));
+        Self { address: address.parse().unwrap(), child, _output: output }
+    }
+
+    /// SIGKILL, now.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ended = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+/// Starts a node that must not start: its exit code and the one line that it says.
+pub fn refused(directories: &[&Path], arguments: &[&str]) -> (i32, String) {
+    let output = command(directories, arguments).output().expect("the program starts");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(output.stdout.is_empty(), "nothing is ready: {:?}", String::from_utf8_lossy(&output.stdout));
+    let lines: Vec<_> = error.lines().collect();
+    assert_eq!(lines.len(), 1, "one line: {error}");
+    (output.status.code().expect("it ends by itself"), lines[0].to_string())
+}
