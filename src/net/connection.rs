@@ -297,12 +297,11 @@ impl Connection {
                     let spare = scratch.get_mut(kept..kept + window).unwrap_or(&mut []);
                     read = self.read(world, spare);
                 }
-                read.map(|read| {
+                read.inspect(|&read| {
                     if read > 0 || self.input.has_pending() {
                         let here = scratch.get(..kept + read).unwrap_or(&[]);
                         self.decode(world, here, frames);
                     }
-                    read
                 })
             }
             None => Err(io::Error::other("a head outgrew the read buffer")),
@@ -356,14 +355,14 @@ impl Connection {
             let (_, behind) = rest.split_at(self.skip(world, rest.len()));
             return behind;
         }
-        if let (true, Some((body, behind))) = (body_bytes <= BODY_COPIED_BYTES_MAX, rest.split_at_checked(body_bytes)) {
-            if let Some(room) = world.budget_in.try_reserve(body_bytes) {
-                self.protocol.absorb(body);
-                let arrival =
-                    self.protocol.finish(Some(Body { bytes: Bytes::copy_from_slice(body), room: Some(room) }));
-                self.arrive(world, arrival);
-                return behind;
-            }
+        if body_bytes <= BODY_COPIED_BYTES_MAX
+            && let Some((body, behind)) = rest.split_at_checked(body_bytes)
+            && let Some(room) = world.budget_in.try_reserve(body_bytes)
+        {
+            self.protocol.absorb(body);
+            let arrival = self.protocol.finish(Some(Body { bytes: Bytes::copy_from_slice(body), room: Some(room) }));
+            self.arrive(world, arrival);
+            return behind;
         }
         self.input.state = Receiving::Waiting { body_bytes };
         let Some(room) = self.reserve_in(world, capacity_for(body_bytes)) else {
@@ -617,19 +616,17 @@ impl Connection {
                 }
             }
             RoomFor::Reply(slot) => {
-                if self.stalled.as_ref().is_some_and(|stalled| stalled.slot == slot) {
-                    if let Some(stalled) = self.stalled.take() {
-                        self.unmute(world, Reason::RoomOut);
-                        self.call(world, slot, stalled.operation, Some(room));
-                    }
+                if let Some(stalled) = self.stalled.take_if(|stalled| stalled.slot == slot) {
+                    self.unmute(world, Reason::RoomOut);
+                    self.call(world, slot, stalled.operation, Some(room));
                 }
             }
             RoomFor::Piece(slot) => {
-                if let Some(request) = self.requests.find(slot) {
-                    if let Phase::Streaming { fetch, .. } = &mut request.phase {
-                        *fetch = Fetch::Idle;
-                        self.fetch(world, slot, Some(room));
-                    }
+                if let Some(request) = self.requests.find(slot)
+                    && let Phase::Streaming { fetch, .. } = &mut request.phase
+                {
+                    *fetch = Fetch::Idle;
+                    self.fetch(world, slot, Some(room));
                 }
             }
         }
