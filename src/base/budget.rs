@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Reservations up to this may use the whole budget.
-pub const SMALL_BYTES_MAX: usize = 256 << 10;
+pub const SMALL_BYTES_MAX: usize = 128 << 10;
 
 /// A number of bytes that may be held at once.
 #[derive(Debug)]
@@ -227,7 +227,7 @@ mod tests {
     fn a_large_body_gets_its_turn_while_small_ones_keep_coming() {
         let budget = Budget::new(8 << 20);
         let log = Arc::default();
-        let mut small: VecDeque<_> = (0..32).map(|_| budget.try_reserve(SMALL_BYTES_MAX).unwrap()).collect();
+        let mut small: VecDeque<_> = (0..(8 << 20) / SMALL_BYTES_MAX).map(|_| budget.try_reserve(SMALL_BYTES_MAX).unwrap()).collect();
         assert!(ask(&budget, 2 << 20, &log, 1).is_none());
         let granted = Arc::default();
         for name in 0..1000 {

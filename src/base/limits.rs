@@ -20,6 +20,10 @@ pub const PIECE_BYTES: usize = 256 << 10;
 /// A body up to this is copied out of the read buffer; a larger one gets a buffer of its own that the socket fills.
 pub const BODY_COPIED_BYTES_MAX: usize = 16 << 10;
 
+/// A body up to this that came along with its head needs no room: a read, a delete, a ping go on while the bodies of
+/// uploads hold all of the budget. Those of one connection are bounded by its requests in flight.
+pub const BODY_FREE_BYTES_MAX: usize = 512;
+
 /// One read of a socket for heads: bounds what a large body leaves in the read buffer to be moved.
 pub const READ_BUFFER_BYTES: usize = BODY_COPIED_BYTES_MAX;
 
@@ -90,6 +94,10 @@ pub const GATHER_BYTES_MAX: usize = 512 << 10;
 
 /// Output of a connection above which it takes no further request until the peer has read some.
 pub const OUTPUT_BYTES_MAX: usize = 2 * PIECE_BYTES;
+
+/// Small replies (receipts, facts, refusals) hold no room in a budget; this many bytes of them may wait on a connection
+/// before it takes no further request.
+pub const LOOSE_BYTES_MAX: usize = 64 << 10;
 
 const _: () = assert!(CHUNK_BYTES_MAX.is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(PIECE_BYTES.is_multiple_of(BLOCK_BYTES));

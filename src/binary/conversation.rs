@@ -129,6 +129,12 @@ impl Protocol for Conversation {
         }
     }
 
+    fn give_up(&mut self, refusal: Refusal) {
+        if let Some(incoming) = &mut self.incoming {
+            **incoming = Incoming::Unwanted { to: incoming.reply_to(), refusal };
+        }
+    }
+
     fn encode(&mut self, tag: Tag, answer: Answer, last: bool, output: &mut Output) {
         let reply = encode_answer(to_of(tag), answer, !last);
         output.push(reply.head);

@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! Head ──small body, all here, room──▶ Head          Head ──body, room──▶ Body ──last byte──▶ Head
-//! Head ──body, no room──▶ Waiting ──room──▶ Body     Head ──unwanted body──▶ Skip ──last byte──▶ Head
+//! Head ──body, no room──▶ Waiting ──room──▶ Body     Waiting ──too long──▶ Skip, and told BUSY
+//! Head ──unwanted body──▶ Skip ──last byte──▶ Head
 //! ```
 
 use crate::base::budget::Reservation;
@@ -32,6 +33,7 @@ pub(super) enum Receiving {
     Head,
     Waiting {
         body_bytes: usize,
+        since: Moment,
     },
     Body {
         buffer: Buffer,

@@ -16,6 +16,8 @@ use std::io::{self, IoSlice, Write};
 pub struct Output {
     parts: VecDeque<Part>,
     waiting: usize,
+    /// Bytes of parts that hold no room in a budget.
+    loose: usize,
 }
 
 #[derive(Debug)]
@@ -52,6 +54,7 @@ impl Output {
                 self.parts.reserve_exact(2);
             }
             self.waiting += bytes.len();
+            self.loose += bytes.len();
             self.parts.push_back(Part { bytes, room: None, ends: None });
         }
     }
@@ -60,6 +63,7 @@ impl Output {
     pub fn hold(&mut self, room: Option<Reservation>) {
         if let (Some(part), Some(room)) = (self.parts.back_mut(), room) {
             debug_assert!(part.room.is_none());
+            self.loose -= part.bytes.len();
             part.room = Some(room);
         }
     }
@@ -68,6 +72,19 @@ impl Output {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting
+    }
+
+    /// Those of them that hold no room: small replies, which are bounded by connection instead.
+    #[must_use]
+    pub fn loose(&self) -> usize {
+        self.loose
+    }
+
+    /// Lets go of memory, when nothing waits.
+    pub(super) fn rest(&mut self) {
+        if self.waiting == 0 {
+            *self = Self::default();
+        }
     }
 
     pub(super) fn ends(&mut self, ends: Ends) {
@@ -144,6 +161,9 @@ impl Output {
         while let Some(part) = self.parts.front_mut() {
             let taken = bytes.min(part.bytes.len());
             part.bytes.advance(taken);
+            if part.room.is_none() {
+                self.loose -= taken;
+            }
             bytes -= taken;
             if !part.bytes.is_empty() {
                 return;
@@ -219,7 +239,7 @@ mod tests {
                 }
             }
             prop_assert_eq!(&socket.got, &want);
-            prop_assert_eq!((output.waiting(), room.used()), (0, 0));
+            prop_assert_eq!((output.waiting(), output.loose(), room.used()), (0, 0, 0));
         }
     }
 }

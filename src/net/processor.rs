@@ -135,6 +135,8 @@ pub(super) struct World {
     pub(super) frames: usize,
     pub(super) bytes_in: usize,
     pub(super) bytes_out: usize,
+    /// Content that may still be read and verified inline.
+    pub(super) bytes_made: usize,
     wheel: Wheel<ConnectionKey>,
 }
 
@@ -227,6 +229,7 @@ impl Processor {
                 frames: 0,
                 bytes_in: 0,
                 bytes_out: 0,
+                bytes_made: 0,
                 wheel: Wheel::new(now),
             },
         })
@@ -279,6 +282,7 @@ impl Processor {
         self.world.frames = TURN_FRAMES;
         self.world.bytes_in = TURN_BYTES;
         self.world.bytes_out = TURN_BYTES;
+        self.world.bytes_made = TURN_BYTES;
         self.world.service.turn();
         if self.control.is_draining() && !self.world.draining {
             self.begin_drain();
@@ -411,7 +415,10 @@ impl Processor {
             let Some(connection) = find(&mut self.connections, key) else {
                 continue;
             };
-            let is_spent = self.world.frames == 0 || self.world.bytes_in == 0 || self.world.bytes_out == 0;
+            let is_spent = self.world.frames == 0
+                || self.world.bytes_in == 0
+                || self.world.bytes_out == 0
+                || self.world.bytes_made == 0;
             if is_spent || stepped == TURN_CONNECTIONS {
                 left_over.push(key);
                 continue;

@@ -97,6 +97,9 @@ pub trait Protocol: Send {
     /// The body is whole (`None`: it was not wanted, and is dropped).
     fn finish(&mut self, body: Option<Body>) -> Arrival;
 
+    /// The body that `decode` announced will not be taken after all: it is skipped, and then answered with this.
+    fn give_up(&mut self, refusal: Refusal);
+
     /// Writes an answer. `last` says that no more content follows; the source of further content is not in it.
     fn encode(&mut self, tag: Tag, answer: Answer, last: bool, output: &mut Output);
 

@@ -67,7 +67,8 @@ impl Node {
         // Taken before any directory is touched, and let in only when all is ready.
         let taken = |error| NodeError::Listen { address: configuration.listen, error };
         let bound = Bound::to(configuration.listen).map_err(taken)?;
-        let disks = Disks::open(directories, &disk_settings(configuration), &pool, &clock, &metrics.disks)?;
+        let settings = disk_settings(configuration, directories.len());
+        let disks = Disks::open(directories, &settings, &pool, &clock, &metrics.disks)?;
         let quota = Quota::new(configuration.connections_max, configuration.connections_per_address_max);
         let control = Arc::new(Control::default());
         let parts = ProcessorParts {
@@ -210,7 +211,9 @@ impl Reactor {
     }
 }
 
-fn disk_settings(configuration: &Configuration) -> DiskSettings {
+/// The jobs of one disk hold at most half of a budget, and less of it the more disks there are: so that all but one may
+/// hang and the last still has room.
+fn disk_settings(configuration: &Configuration, disks: usize) -> DiskSettings {
     DiskSettings {
         store: StoreOptions {
             segment_bytes: configuration.segment_bytes,
@@ -224,8 +227,8 @@ fn disk_settings(configuration: &Configuration) -> DiskSettings {
         append_queue_max: configuration.append_queue_max,
         append_queue_bytes_max: configuration.append_queue_bytes_max,
         cache_bytes: configuration.cache_bytes as u64,
-        share_in_bytes: configuration.budget_in_bytes / 2,
-        share_out_bytes: configuration.budget_out_bytes / 2,
+        share_in_bytes: configuration.budget_in_bytes / (disks + 1),
+        share_out_bytes: configuration.budget_out_bytes / (disks + 1),
     }
 }
 

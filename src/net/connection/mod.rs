@@ -1,0 +1,246 @@
+//! One connection: its socket, what it receives, what it has in flight, what it sends.
+//!
+//! Runs on the processor thread that owns it. Always: it is read only while it is not muted; each request that was
+//! accepted is answered, rejected or abandoned exactly once; between turns it holds the room of at most one body, two
+//! pieces of each reply, and what waits to be sent.
+//!
+//! Here: what a connection is, and one turn of it. `receive` takes bytes in, `answer` brings requests to the service and
+//! answers back, `expire` looks at the time.
+
+mod answer;
+mod expire;
+mod receive;
+
+use crate::base::clock::Moment;
+use crate::base::limits::{LOOSE_BYTES_MAX, OUTPUT_BYTES_MAX, TURN_BYTES_PER_CONNECTION};
+use crate::net::input::Input;
+use crate::net::mute::{Change, Mute, Reason};
+use crate::net::output::{Flushed, Output};
+use crate::net::processor::World;
+use crate::net::protocol::Protocol;
+use crate::net::quota::Admission;
+use crate::net::requests::{Requests, Slot};
+use crate::net::wheel::Armed;
+use crate::request::{Operation, Refusal};
+use mio::net::TcpStream;
+
+/// Which connection: a slot of its processor, and the generation of that slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::net) struct ConnectionKey {
+    pub(in crate::net) slot: u32,
+    pub(in crate::net) generation: u32,
+}
+
+/// What a connection wants of its processor after a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::net) enum Next {
+    /// Nothing until something happens.
+    Rest,
+    /// Another step in the next turn: it has used up its share of this one.
+    Again,
+    /// To be closed.
+    Close,
+}
+
+pub(in crate::net) struct Connection {
+    pub(in crate::net) key: ConnectionKey,
+    pub(in crate::net) socket: TcpStream,
+    protocol: Box<dyn Protocol>,
+    input: Input,
+    output: Output,
+    requests: Requests,
+    stalled: Option<Stalled>,
+    mute: Mute,
+    readable: bool,
+    writable: bool,
+    /// The peer has said that it sends no more.
+    peer_done: bool,
+    /// Its output was dropped in the middle of a frame: nothing may be sent any more.
+    is_cut: bool,
+    active: Moment,
+    /// The window over which the peer's reading is looked at: its start, and what waited to be sent in all.
+    send_window: Option<(Moment, u64)>,
+    sent: u64,
+    /// When the wheel will bring this connection up.
+    pub(in crate::net) armed: Armed,
+    /// Whether it is counted as receiving a request, and as sending.
+    counted: (bool, bool),
+    /// A body waits for room, and will be told.
+    promised: bool,
+    /// Whether it is in the processor's list of connections to step in this or the next turn.
+    pub(in crate::net) listed: bool,
+    _admission: Admission,
+}
+
+/// A request whose reply waits for room.
+struct Stalled {
+    slot: Slot,
+    operation: Operation,
+}
+
+impl Connection {
+    pub(in crate::net) fn new(
+        key: ConnectionKey,
+        socket: TcpStream,
+        protocol: Box<dyn Protocol>,
+        admission: Admission,
+        now: Moment,
+    ) -> Self {
+        Self {
+            key,
+            socket,
+            protocol,
+            input: Input::default(),
+            output: Output::default(),
+            requests: Requests::default(),
+            stalled: None,
+            mute: Mute::default(),
+            readable: true,
+            writable: true,
+            peer_done: false,
+            is_cut: false,
+            active: now,
+            send_window: None,
+            sent: 0,
+            armed: Armed::default(),
+            promised: false,
+            counted: (false, false),
+            listed: false,
+            _admission: admission,
+        }
+    }
+
+    /// Notes what the selector saw.
+    pub(in crate::net) fn ready(&mut self, readable: bool, writable: bool, read_closed: bool) {
+        self.readable |= readable || read_closed;
+        self.writable |= writable;
+        self.peer_done |= read_closed;
+    }
+
+    /// One turn of this connection: receive, ask for further pieces, send.
+    pub(in crate::net) fn step(&mut self, world: &mut World) -> Next {
+        if self.is_cut {
+            return Next::Close;
+        }
+        let mut again = false;
+        match self.receive(world) {
+            Ok(more) => again |= more,
+            Err(_) => return Next::Close,
+        }
+        let mut budget = TURN_BYTES_PER_CONNECTION.min(world.bytes_out);
+        let whole_budget = budget;
+        loop {
+            again |= self.pump(world);
+            let before = budget;
+            let flushed = if self.writable {
+                self.output.flush(&mut self.socket, &mut budget, world.now, &world.metrics)
+            } else {
+                Ok(Flushed::Blocked)
+            };
+            self.sent += (before - budget) as u64;
+            match flushed {
+                Err(_) => return Next::Close,
+                Ok(Flushed::Blocked) => {
+                    self.writable = false;
+                    break;
+                }
+                Ok(Flushed::Budget) => {
+                    again = true;
+                    break;
+                }
+                // What was sent made way for the next pieces: they may be in memory.
+                Ok(Flushed::All) if before != budget && self.requests.streaming() > 0 && world.bytes_made > 0 => {}
+                Ok(Flushed::All) => break,
+            }
+        }
+        world.bytes_out -= whole_budget - budget;
+        again |= self.after_sending(world);
+        // A reply that ended while pieces were fetched may have opened the connection since it was read from.
+        again |= !self.mute.is_muted() && self.has_unread();
+        self.count(world, !self.input.is_idle(), self.output.waiting() > 0);
+        if self.is_finished(world) {
+            return Next::Close;
+        }
+        if again { Next::Again } else { Next::Rest }
+    }
+
+    /// Keeps the gauges of the stages that a connection itself is in.
+    fn count(&mut self, world: &World, parsing: bool, sending: bool) {
+        let before = std::mem::replace(&mut self.counted, (parsing, sending));
+        world.metrics.parsing.add(i64::from(parsing) - i64::from(before.0));
+        world.metrics.sending.add(i64::from(sending) - i64::from(before.1));
+    }
+
+    fn is_finished(&self, world: &World) -> bool {
+        if self.output.waiting() > 0 {
+            return false;
+        }
+        if self.mute.has(Reason::Ending) {
+            return true;
+        }
+        let quiet = self.requests.count() == 0;
+        // All that the peer sent has been taken: a further read would bring the end of its stream.
+        let drained = self.peer_done && !self.readable && !self.input.has_pending();
+        quiet && (drained || world.draining && self.input.is_idle())
+    }
+
+    fn after_sending(&mut self, world: &mut World) -> bool {
+        let waiting = self.output.waiting();
+        if waiting == 0 {
+            self.send_window = None;
+        } else if self.send_window.is_none() {
+            self.send_window = Some((world.now, self.sent));
+            world.arm(self, world.now + world.settings.rate_window);
+        }
+        let loose = self.output.loose();
+        if waiting > OUTPUT_BYTES_MAX || loose > LOOSE_BYTES_MAX {
+            self.mute(world, Reason::Output);
+        } else if waiting < OUTPUT_BYTES_MAX / 2 && loose < LOOSE_BYTES_MAX / 2 && self.mute.has(Reason::Output) {
+            return self.unmute(world, Reason::Output);
+        }
+        false
+    }
+
+    fn mute(&mut self, world: &World, reason: Reason) {
+        if self.mute.mute(reason) == Change::Muted {
+            world.metrics.muted.increment();
+        }
+    }
+
+    /// Whether there may be something to take from the socket, or from what was read.
+    fn has_unread(&self) -> bool {
+        self.readable || self.input.has_pending()
+    }
+
+    /// Returns whether the connection is to be stepped again, because it remembers something to read.
+    fn unmute(&mut self, world: &World, reason: Reason) -> bool {
+        if self.mute.unmute(reason) == Change::Opened {
+            world.metrics.muted.decrement();
+            return self.has_unread();
+        }
+        false
+    }
+
+    /// Whether it can be closed by a drain right now.
+    pub(in crate::net) fn is_at_rest(&self) -> bool {
+        self.requests.count() == 0 && self.output.waiting() == 0 && self.input.is_idle()
+    }
+
+    fn end(&mut self, world: &mut World, refusal: &Refusal) {
+        self.protocol.last_words(refusal, &mut self.output);
+        self.mute(world, Reason::Ending);
+    }
+
+    /// Counts what the peer will not get.
+    pub(in crate::net) fn abandon(&mut self, world: &mut World) {
+        self.take_pending(world);
+        self.count(world, false, false);
+        let left = self.requests.count();
+        world.metrics.abandoned.add(left as u64);
+        world.metrics.in_flight.add(-i64::try_from(left).unwrap_or(0));
+        if self.mute.is_muted() {
+            world.metrics.muted.decrement();
+        }
+        world.metrics.connections.decrement();
+    }
+}
