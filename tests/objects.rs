@@ -63,6 +63,24 @@ fn attributes_and_facts_are_kept() {
 }
 
 #[test]
+fn attributes_of_cached_objects_count_as_cached() {
+    let (node, _disk) = in_memory();
+    let client = client(&node);
+    let attributes = Attributes::of(&[(200, &[b'x'; 4000])]).unwrap();
+    for n in 0..50 {
+        let options = PutOptions { attributes: attributes.clone(), ..PutOptions::default() };
+        let stored = client.put(content(n, 1), options).unwrap();
+        for _ in 0..3 {
+            client.get(stored.id).unwrap();
+        }
+    }
+    assert!(number(&node, "/disks/0/cache_hits") >= 40);
+    let bytes = number(&node, "/memory/cache_bytes");
+    assert!(bytes > 40 * 4000, "50 heads of 4 KB are {bytes} bytes");
+    node.stop();
+}
+
+#[test]
 fn what_is_deleted_stays_deleted_and_a_repeat_succeeds() {
     let (node, _disk) = in_memory();
     let client = client(&node);

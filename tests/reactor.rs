@@ -5,13 +5,13 @@ mod support;
 
 use bytes::Bytes;
 use larder::net::Settings;
-use larder::request::{Answer, Class, Status};
-use larder::wire::{ChecksumKind, Received, Request};
+use larder::request::{Answer, Class, Content, Piece, Status};
+use larder::wire::{ChecksumKind, Header, Received, Request};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::raw::{Raw, put};
-use support::reactor::{AT_ONCE, BROKEN, CONTENT, DROPPED, HELD, Reactor, Script, byte_at, id, meta};
+use support::reactor::{AT_ONCE, BROKEN, CONTENT, DROPPED, HELD, IN_MEMORY, Reactor, SHORT, Script, byte_at, id, meta};
 use support::{content, eventually};
 
 /// What a held request is answered with; the size tells answers apart.
@@ -282,6 +282,152 @@ fn a_peer_that_does_not_read_is_ended() {
     }
     eventually("the slow reader is ended", || reactor.metrics.timed_out_reader.value() == 1);
     eventually("its connection is gone", || reactor.metrics.connections.value() == 0);
+    reactor.assert_at_rest();
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_ended_also_when_its_content_is_in_memory() {
+    let settings = Settings { rate_window: Duration::from_millis(200), ..Settings::default() };
+    let reactor = Script { settings, ..Script::default() }.start();
+    let mut raw = Raw::connect(reactor.address);
+    for n in 0..8 {
+        raw.send(n + 1, &Request::Get { id: id(IN_MEMORY + 64), range: None });
+    }
+    eventually("the slow reader is ended", || reactor.metrics.timed_out_reader.value() == 1);
+    eventually("its connection is gone", || reactor.metrics.connections.value() == 0);
+    reactor.assert_at_rest();
+}
+
+#[test]
+fn what_waits_behind_content_is_taken_up_when_the_content_ends() {
+    // Nothing but the end of the content may bring the connection up again.
+    let settings = Settings { in_flight_max: 1, deadline_default: Duration::from_secs(300), ..Settings::default() };
+    let reactor = Script { settings, ..Script::default() }.start();
+    let mut raw = Raw::connect(reactor.address);
+    raw.socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut both = Vec::new();
+    for (correlation, request) in [(1, Request::Get { id: id(SHORT), range: None }), (2, Request::Stat(id(AT_ONCE)))] {
+        both.extend(request.encode(ChecksumKind::Crc32c, correlation, 0).concat());
+    }
+    raw.bytes(&both);
+    loop {
+        let (header, _) = raw.receive();
+        assert_eq!(header.correlation, 1);
+        if header.is_last() {
+            break;
+        }
+    }
+    assert_eq!(raw.receive().0.correlation, 2);
+    reactor.assert_at_rest();
+}
+
+#[test]
+fn pipelined_requests_for_content_stop_at_the_bound_on_output() {
+    let reactor = Reactor::start();
+    let mut raw = Raw::connect(reactor.address);
+    let mut all = Vec::new();
+    for n in 1..=60 {
+        all.extend(Request::Get { id: id(IN_MEMORY + 8), range: None }.encode(ChecksumKind::Crc32c, n, 0).concat());
+    }
+    raw.bytes(&all);
+    eventually("the output is full", || reactor.metrics.muted.value() == 1);
+    // The bound, and the piece that went over it; and what each turn put into the socket.
+    let taken = reactor.metrics.accepted.value();
+    assert!(reactor.budget_out.peak() <= 4 * (256 << 10), "{} bytes, {taken} requests", reactor.budget_out.peak());
+}
+
+#[test]
+fn connections_that_always_have_more_do_not_keep_others_out() {
+    const PINGS: u64 = 60_000;
+    let reactor = Reactor::start();
+    let ping = Request::Ping(Bytes::from_static(b"more")).encode(ChecksumKind::Crc32c, 1, 0).concat();
+    let flood: Bytes = ping.repeat(PINGS as usize).into();
+    let flooding: Vec<_> = (0..6)
+        .map(|_| {
+            let (raw, flood, reply_bytes) = (Raw::connect(reactor.address), flood.clone(), ping.len());
+            let (mut writer, mut reader) = (raw.socket.try_clone().unwrap(), raw.socket);
+            let writing = std::thread::spawn(move || writer.write_all(&flood).unwrap());
+            let reading = std::thread::spawn(move || {
+                let mut replies = vec![0; reply_bytes * PINGS as usize];
+                reader.read_exact(&mut replies).unwrap();
+            });
+            (writing, reading)
+        })
+        .collect();
+    let mut other = Raw::connect(reactor.address);
+    eventually("the flood has begun", || reactor.metrics.accepted.value() > 10_000);
+    for _ in 0..10 {
+        assert_eq!(other.status(&Request::Stat(id(AT_ONCE))), Status::Ok);
+    }
+    let taken = reactor.metrics.accepted.value();
+    assert!(taken < 3 * PINGS, "{taken} pings went before 10 requests of another connection");
+    for (writing, reading) in flooding {
+        writing.join().unwrap();
+        reading.join().unwrap();
+    }
+    reactor.assert_at_rest();
+}
+
+#[test]
+fn a_body_is_not_called_slow_for_the_time_in_which_it_was_not_read() {
+    let settings = Settings {
+        rate_window: Duration::from_secs(3),
+        head: Duration::from_millis(900),
+        read_bytes_min: 0,
+        ..Settings::default()
+    };
+    let reactor = Script { settings, ..Script::default() }.start();
+    // What tells the time: a head that is not finished is ended after its 900 ms.
+    let wait = || {
+        let mut clock = Raw::connect(reactor.address);
+        clock.bytes(b"LARD");
+        assert_eq!(clock.last_words().status, Status::TooSlow);
+    };
+    let mut raw = Raw::connect(reactor.address);
+    raw.send(1, &Request::Get { id: id(HELD), range: None });
+    let held = reactor.take_held();
+    let frame = put(content(1, 1 << 20)).encode(ChecksumKind::Crc32c, 2, 0).concat();
+    let (begin, rest) = frame.split_at(500);
+    raw.bytes(begin);
+    eventually("the body has begun", || reactor.budget_in.used() > 0);
+    let bytes = 8 << 20;
+    let first = Piece { parts: vec![Bytes::from(vec![0; bytes])], room: None };
+    held.answer(Answer::Content(Content { meta: meta(bytes as u64), range: 0..bytes as u64, first, rest: None }));
+    eventually("the connection is muted", || reactor.metrics.muted.value() == 1);
+    for _ in 0..4 {
+        wait();
+    }
+    assert_eq!(reactor.metrics.muted.value(), 1);
+    assert_eq!(raw.receive().0.correlation, 1);
+    eventually("it is read again", || reactor.metrics.muted.value() == 0);
+    wait();
+    raw.bytes(rest);
+    assert!(matches!(raw.receive().1, Received::Stored(_)));
+    reactor.assert_at_rest();
+}
+
+#[test]
+fn a_head_after_a_skipped_body_has_its_own_time() {
+    let settings = Settings { head: Duration::from_secs(1), ..Settings::default() };
+    let reactor = Script { settings, ..Script::default() }.start();
+    let mut raw = Raw::connect(reactor.address);
+    let mut clock = Raw::connect(reactor.address);
+    // An operation that is unknown; its body comes on its own.
+    let header = Header { body_bytes: 100, ..Header::request(0x6e, ChecksumKind::Crc32c, 1, 0) };
+    raw.bytes(&header.encode());
+    eventually("the head is here", || reactor.metrics.parsing.value() == 1);
+    raw.bytes(&[0; 100]);
+    assert_eq!(raw.refusal().1.status, Status::UnknownOperation);
+    clock.bytes(b"LARD");
+    assert_eq!(clock.last_words().status, Status::TooSlow);
+    // The time of a head has gone by, and the next head comes in two halves, a tenth of its time apart.
+    let ping = Request::Ping(Bytes::from_static(b"late")).encode(ChecksumKind::Crc32c, 2, 0).concat();
+    let (begin, rest) = ping.split_at(20);
+    raw.bytes(begin);
+    let begins = Instant::now();
+    eventually("a tenth of a second went by", || begins.elapsed() > Duration::from_millis(100));
+    raw.bytes(rest);
+    assert_eq!(raw.receive().0.correlation, 2);
     reactor.assert_at_rest();
 }
 

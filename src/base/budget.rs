@@ -2,7 +2,8 @@
 //!
 //! Any thread. Always: what is reserved never exceeds the capacity; room is granted in the order of asking within
 //! its size class; a waiter holds nothing. Reservations above [`SMALL_BYTES_MAX`] together leave one eighth free, so
-//! that large bodies which stop half-way cannot keep small requests out. The lock is held over arithmetic only:
+//! that large bodies which stop half-way cannot keep small requests out; and while a large one waits, small ones leave
+//! it room beyond that eighth, so that they cannot keep it out either. The lock is held over arithmetic only:
 //! grants are announced after it is released.
 
 use crate::base::completion::Completion;
@@ -108,8 +109,19 @@ impl Budget {
     }
 
     fn fits(&self, state: &State, bytes: usize) -> bool {
-        let large_fits = bytes <= SMALL_BYTES_MAX || state.large_used + bytes <= self.large_capacity;
-        large_fits && state.used + bytes <= self.capacity
+        if state.used + bytes > self.capacity {
+            return false;
+        }
+        if bytes > SMALL_BYTES_MAX {
+            return state.large_used + bytes <= self.large_capacity;
+        }
+        // While a large one waits for small ones to go, they keep to their eighth, or to what it leaves.
+        let small_used = state.used - state.large_used;
+        state.large.front().is_none_or(|large| {
+            state.large_used + large.bytes > self.large_capacity
+                || state.used + bytes + large.bytes <= self.capacity
+                || small_used + bytes <= self.capacity - self.large_capacity
+        })
     }
 
     fn take(self: &Arc<Self>, state: &mut State, bytes: usize) -> Reservation {
@@ -127,7 +139,8 @@ impl Budget {
             state.used -= bytes;
             state.large_used -= if large { bytes } else { 0 };
             debug_assert!(state.large_used <= state.used);
-            for is_large in [false, true] {
+            // Large ones first: what they leave is for small ones, which have their eighth in any case.
+            for is_large in [true, false] {
                 loop {
                     let queue = if is_large { &state.large } else { &state.small };
                     let Some(bytes) = queue.front().map(|waiter| waiter.bytes) else {
@@ -208,6 +221,25 @@ mod tests {
         let _stopped: Vec<_> = (0..7).map(|_| budget.try_reserve(1 << 20).unwrap()).collect();
         assert!(budget.try_reserve(1 << 20).is_none(), "the last eighth is not for large bodies");
         assert!(budget.try_reserve(SMALL_BYTES_MAX).is_some());
+    }
+
+    #[test]
+    fn a_large_body_gets_its_turn_while_small_ones_keep_coming() {
+        let budget = Budget::new(8 << 20);
+        let log = Arc::default();
+        let mut small: VecDeque<_> = (0..32).map(|_| budget.try_reserve(SMALL_BYTES_MAX).unwrap()).collect();
+        assert!(ask(&budget, 2 << 20, &log, 1).is_none());
+        let granted = Arc::default();
+        for name in 0..1000 {
+            // One is done, and the next is there already.
+            small.pop_front();
+            small.extend(ask(&budget, SMALL_BYTES_MAX, &granted, name));
+            small.extend(std::mem::take(&mut *granted.lock()).into_iter().map(|(_, room)| room));
+            if !log.lock().is_empty() {
+                return;
+            }
+        }
+        panic!("1000 small ones went before it");
     }
 
     proptest! {

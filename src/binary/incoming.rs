@@ -9,6 +9,7 @@ use crate::net::Body;
 use crate::request::{Operation, Refusal};
 use crate::wire::{Header, Opcode, PutHead, ReplyTo, RunningChecksum};
 
+#[expect(clippy::large_enum_variant, reason = "a refused frame is rare, and what waits for a body is boxed as a whole")]
 pub(super) enum Incoming {
     /// A frame of a known operation.
     Wanted { header: Header, opcode: Opcode, checksum: RunningChecksum, put: Option<IncomingPut> },

@@ -1,9 +1,8 @@
 //! How the ends of disk work read as answers. Any thread.
 
 use super::content::{Rest, Source};
-use crate::io::{AppendEnd, DeleteEnd, Opened, PieceEnd, ReadEnd, Refused};
+use crate::io::{AppendEnd, DeleteEnd, Head, Opened, PieceEnd, ReadEnd, Refused};
 use crate::request::{Answer, Attributes, Content, Durability, Meta, Piece, Refusal, Stage, Status, Stored};
-use crate::store::Head;
 use std::sync::Arc;
 
 const NOT_FOUND: &str = "no such object: unknown, deleted, or its cookie is wrong";

@@ -30,7 +30,7 @@ pub(super) struct Block {
     pub(super) head: Option<Arc<Head>>,
 }
 
-/// What an entry takes besides its bytes: key, links, the head.
+/// What an entry takes besides its bytes: key, links, the fixed part of the head.
 const ENTRY_BYTES: u64 = 256;
 const SEEN_SLOTS: usize = 1 << 16;
 
@@ -39,7 +39,9 @@ struct ByBytes;
 
 impl Weighter<BlockKey, Block> for ByBytes {
     fn weight(&self, _: &BlockKey, block: &Block) -> u64 {
-        block.bytes.len() as u64 + ENTRY_BYTES
+        // A head keeps its attributes and the checksums of its blocks.
+        let head = block.head.as_ref().map_or(0, |head| head.payload_offset());
+        (block.bytes.len() + head) as u64 + ENTRY_BYTES
     }
 }
 

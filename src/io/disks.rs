@@ -261,7 +261,7 @@ impl Disks {
         done: impl FnOnce() -> Option<Completion<ReadEnd>>,
     ) -> Tried<ReadEnd> {
         let (now, deadline) = turn;
-        if let Some(end) = target.from_cache(part, head_only, &mut room) {
+        if let Some(end) = target.cached(part, head_only, &mut room) {
             target.unit.metrics.cache_hits.increment();
             return Tried::Done(end);
         }
@@ -287,7 +287,7 @@ impl Disks {
     ) -> Tried<PieceEnd> {
         let (now, deadline) = turn;
         let range = reading.piece();
-        if let Some(parts) = reading.from_cache(&range) {
+        if let Some(parts) = reading.cached(&range) {
             reading.next = range.end;
             return Tried::Done(PieceEnd::Piece { parts, room });
         }
@@ -356,7 +356,7 @@ impl Disks {
         }
         let Some(done) = done() else { return Err(Refused::Completions) };
         let job = ReadJob { work: ReadWork::Delete { target, done }, queued: now, deadline };
-        reader::submit(&unit, job).map_err(|(refused, _)| refused)
+        reader::submit(&unit, job)
     }
 
     /// Ends all threads: what waits is done first, open volumes are closed cleanly. A thread that hangs on its disk is
@@ -461,9 +461,9 @@ fn open_stores(
     Ok(std::iter::once(first).chain(opened.into_iter().map(|(_, store)| store)).collect())
 }
 
-fn submitted<E>(result: Result<(), (Refused, ReadJob)>) -> Tried<E> {
+fn submitted<E>(result: Result<(), Refused>) -> Tried<E> {
     match result {
         Ok(()) => Tried::Submitted,
-        Err((refused, _)) => Tried::Refused(refused),
+        Err(refused) => Tried::Refused(refused),
     }
 }

@@ -183,7 +183,10 @@ impl Lane {
         if group.sync {
             self.last_ns = took;
             metrics.syncs.increment();
-            self.unsynced_since = None;
+            // A group that found no room was not synced, and neither was what came before it.
+            if appended.is_ok() {
+                self.unsynced_since = None;
+            }
         } else if self.unsynced_since.is_none() {
             self.unsynced_since = Some(began);
         }

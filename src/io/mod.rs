@@ -25,3 +25,6 @@ pub use placement::Placement;
 pub use read::{Reading, Target};
 pub use report::DiskReport;
 pub use state::DiskState;
+
+/// What a reading begins with; part of what the ends of reads carry.
+pub use crate::store::Head;

@@ -131,7 +131,7 @@ impl Target {
     }
 
     /// Answers from the cache of verified blocks, if all of the first piece is there.
-    pub(super) fn from_cache(
+    pub(super) fn cached(
         &self,
         part: Option<ByteRange>,
         head_only: bool,
@@ -302,7 +302,7 @@ impl Reading {
         piece_of(self.next, self.end)
     }
 
-    pub(super) fn from_cache(&self, piece: &Range<u64>) -> Option<Vec<Bytes>> {
+    pub(super) fn cached(&self, piece: &Range<u64>) -> Option<Vec<Bytes>> {
         cached_parts(&self.target, piece, None)
     }
 

@@ -131,10 +131,10 @@ fn check_delete(target: &Target) -> Result<(), DeleteEnd> {
 
 fn hand_to_lane(unit: &Arc<Unit>, target: &Target, deadline: Moment, done: Completion<DeleteEnd>) {
     let job = LaneJob { work: LaneWork::Delete { id: target.id, done }, queued: unit.clock.now(), deadline };
-    if let Err(job) = super::append::submit(unit, job) {
-        if let LaneWork::Delete { done, .. } = job.work {
-            done.complete(DeleteEnd::Busy);
-        }
+    if let Err(job) = super::append::submit(unit, job)
+        && let LaneWork::Delete { done, .. } = job.work
+    {
+        done.complete(DeleteEnd::Busy);
     }
 }
 
@@ -152,27 +152,27 @@ pub(super) fn refuses(unit: &Unit, (now, deadline): (Moment, Moment)) -> Option<
 }
 
 /// Submits a read. What is refused is dropped with its completion, and what that then says finds its request answered.
-pub(super) fn submit(unit: &Arc<Unit>, job: ReadJob) -> Result<(), (Refused, ReadJob)> {
+pub(super) fn submit(unit: &Arc<Unit>, job: ReadJob) -> Result<(), Refused> {
     let held = match &job.work {
         ReadWork::Open { room, .. } | ReadWork::Piece { room, .. } => room.as_ref().map_or(0, Reservation::bytes),
         ReadWork::Delete { .. } => 0,
     };
     if unit.closed.load(Ordering::Acquire) {
-        return Err((Refused::NoDisk, job));
+        return Err(Refused::NoDisk);
     }
     if !unit.share_out.take(held) {
         unit.metrics.refused_full.increment();
-        return Err((Refused::DiskShare, job));
+        return Err(Refused::DiskShare);
     }
     // Counted before it is sent: a reader may end it before this thread goes on.
     unit.gate.submitted();
     unit.metrics.reads_outstanding.increment();
-    unit.reads.try_send(held, job).map_err(|full| {
+    unit.reads.try_send(held, job).map_err(|_| {
         unit.gate.ended();
         unit.metrics.reads_outstanding.decrement();
         unit.share_out.give_back(held);
         unit.metrics.refused_full.increment();
-        (Refused::ReadQueue, full.0)
+        Refused::ReadQueue
     })
 }
 

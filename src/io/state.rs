@@ -45,12 +45,19 @@ impl StateCell {
 
     /// Moves to a state, and says so once.
     pub(super) fn enter(&self, place: &str, to: DiskState, cause: &str) {
-        let from = self.state();
-        if from == to || from == DiskState::Failed {
+        if self.state() == to {
             return;
         }
-        *self.cause.lock() = cause.to_string();
-        self.state.store(to as u8, Ordering::Release);
+        {
+            // Under the lock, or a background thread that saw room could undo a failure.
+            let mut said = self.cause.lock();
+            let from = self.state();
+            if from == to || from == DiskState::Failed {
+                return;
+            }
+            *said = cause.to_string();
+            self.state.store(to as u8, Ordering::Release);
+        }
         match to {
             DiskState::Healthy => log::info!("disk {place}: takes objects again: {cause}"),
             DiskState::Full => log::warn!("disk {place}: full, takes no objects: {cause}"),

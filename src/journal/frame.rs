@@ -49,12 +49,6 @@ pub const FRAME_BYTES: usize = AT_ZERO + 8;
 /// The chain digest of a volume without needles.
 pub const CHAIN_START: u128 = 0;
 
-/// The chain digest of a volume without needles, as a function for symmetry with [`chain_next`].
-#[must_use]
-pub fn chain_start() -> u128 {
-    CHAIN_START
-}
-
 /// The chain digest after one more needle: XXH3-128 of 24 bytes, the digest before it (16, little-endian) and the
 /// head checksum of the needle (8, little-endian). Replicas hold the same needles and so the same digests.
 #[must_use]

@@ -14,7 +14,7 @@ mod scan;
 mod window;
 
 pub use fields::{Fields, u16_at, u32_at, u64_at, u128_at};
-pub use frame::{BadFrame, CHAIN_START, FRAME_BYTES, Frame, chain_next, chain_start};
+pub use frame::{BadFrame, CHAIN_START, FRAME_BYTES, Frame, chain_next};
 pub use log::{LOG_HEADER_BYTES, LogContent, LogError, RecordLog, encode_record};
 pub use pair::{Pair, PairContent, SLOT_OVERHEAD_BYTES, encode_slot};
 pub use plan::{Case, Plan, Proof, plan};

@@ -39,7 +39,10 @@ pub fn encode_slot(magic: u64, version: u32, counter: u64, slot: u64, body: &[u8
     bytes
 }
 
-fn parse_slot(magic: u64, slot: u64, bytes: &[u8]) -> Option<(u32, u64, Vec<u8>)> {
+/// Version, counter and body of a slot that is whole.
+type Slot = (u32, u64, Vec<u8>);
+
+fn parse_slot(magic: u64, slot: u64, bytes: &[u8]) -> Option<Slot> {
     let head = bytes.first_chunk::<SLOT_OVERHEAD_BYTES>()?;
     let length = usize::try_from(u32_at(head, AT_BYTES)).ok()?;
     let end = SLOT_OVERHEAD_BYTES.checked_add(length)?;
@@ -82,7 +85,7 @@ impl Pair {
     /// # Errors
     /// Those of reading.
     pub fn read(file: &Arc<dyn File>, magic: u64, slot_bytes: usize) -> io::Result<Option<(PairContent, u64)>> {
-        let mut found: Vec<(u64, (u32, u64, Vec<u8>))> = Vec::new();
+        let mut found: Vec<(u64, Slot)> = Vec::new();
         for slot in 0..2u64 {
             let mut bytes = vec![0; slot_bytes];
             let read = file.read_at(&mut bytes, slot * slot_bytes as u64)?;

@@ -111,3 +111,85 @@ pub fn plan(sight: &Sight, proof: &Proof) -> Plan {
     }
     plan
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ids::Epoch;
+    use crate::journal::BadRun;
+
+    fn sight(runs: &[(u64, Option<u64>, u64)], next: u64, used: u64) -> Sight {
+        let run = |&(first, next, mark): &(u64, Option<u64>, u64)| BadRun {
+            position: 1000 + first * 8,
+            end: 1000 + first * 8,
+            first: Sequence(first),
+            chain: u128::from(first),
+            next: next.map(Sequence),
+            mark_behind: Sequence(mark),
+        };
+        Sight {
+            groups: 1,
+            next: Sequence(next),
+            end: 1000 + next * 8,
+            used,
+            chain: 99,
+            epoch: Epoch(1),
+            mark: Sequence(0),
+            runs: runs.iter().map(run).collect(),
+            chain_breaks: Vec::new(),
+        }
+    }
+
+    fn of(runs: &[(u64, Option<u64>, u64)], next: u64, synced: u64, closed: bool) -> Plan {
+        plan(&sight(runs, next, 9000), &Proof { synced: Sequence(synced), closed })
+    }
+
+    #[test]
+    fn each_row_of_the_table() {
+        // Whole to the end, and the mark is reached.
+        let clean = of(&[], 7, 7, false);
+        assert_eq!((clean.cases, clean.cut, clean.damaged.len(), clean.close), (vec![Case::A], None, 0, false));
+        // Bad at 5, more follows, nothing proves it: all from there on goes, the whole part behind it too.
+        let torn = of(&[(5, Some(6), 5)], 9, 5, false);
+        assert_eq!((torn.cases, torn.cut, torn.next.0, torn.chain), (vec![Case::B], Some(1040), 5, 5));
+        // The same, but a later frame says that 5 was synced.
+        let inside = of(&[(5, Some(6), 6)], 9, 0, false);
+        assert_eq!((inside.cases, inside.cut, inside.next.0), (vec![Case::C, Case::A], None, 9));
+        assert_eq!(inside.damaged, [(5..6, 1040)]);
+        // Bad at the end; the mark file says that 5 and 6 were synced.
+        let end = of(&[(5, None, 0)], 5, 7, false);
+        assert_eq!((end.cases, end.cut, end.next.0, end.close), (vec![Case::D], None, 7, true));
+        assert_eq!(end.damaged, [(5..7, 1040)]);
+        // Nothing bad, but less than the mark says.
+        let less = of(&[], 5, 7, false);
+        assert_eq!((less.cases, less.cut, less.next.0, less.close), (vec![Case::E], None, 7, true));
+        assert_eq!(less.damaged, [(5..7, 1040)]);
+        // A cut of before: the neighbours touch.
+        let void = of(&[(5, Some(5), 0)], 9, 0, false);
+        assert_eq!((void.cases, void.cut, void.damaged.len()), (vec![Case::V, Case::A], None, 0));
+    }
+
+    #[test]
+    fn nothing_below_a_mark_is_ever_cut() {
+        for first in 0..6 {
+            for next in [None, Some(first), Some(first + 1), Some(first + 2)] {
+                for mark in 0..8 {
+                    for synced in 0..8 {
+                        for closed in [false, true] {
+                            let seen = next.unwrap_or(first);
+                            let plan = of(&[(first, next, mark)], seen, synced, closed);
+                            if plan.cut.is_some() {
+                                assert!(!closed && plan.next.0 >= synced.max(mark), "{plan:?}");
+                            }
+                            assert!(
+                                plan.next.0 >= synced.max(if next.is_none() { mark } else { 0 }) || plan.cut.is_none()
+                            );
+                            let lost: u64 = plan.damaged.iter().map(|(range, _)| range.end - range.start).sum();
+                            assert!(plan.damaged.iter().all(|(range, _)| range.start >= first) && lost <= 10);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

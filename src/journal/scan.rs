@@ -44,8 +44,6 @@ pub trait Format {
     type Record;
     /// Bytes to show at first: heads are seldom larger.
     const HEAD_BYTES_LIKELY: usize;
-    /// The least that a record takes.
-    const RECORD_BYTES_MIN: u64;
 
     /// Reads the head that starts `bytes`.
     ///

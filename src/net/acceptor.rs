@@ -165,10 +165,10 @@ impl Acceptor {
 
     /// Accepts what waits. Returns how long to pause at most: `None` when all listeners are drained.
     fn accept(&mut self) -> Option<Duration> {
-        if let Some(held) = self.held.take() {
-            if let Some(pause) = self.hand_over(held) {
-                return Some(pause);
-            }
+        if let Some(held) = self.held.take()
+            && let Some(pause) = self.hand_over(held)
+        {
+            return Some(pause);
         }
         let mut pause = None;
         for key in 0..self.listeners.len() {

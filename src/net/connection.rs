@@ -11,6 +11,7 @@ use super::processor::{Message, RoomFor, World};
 use super::protocol::{Arrival, Body, Decoded, Protocol};
 use super::quota::Admission;
 use super::requests::{Fetch, Phase, Request, Requests, Slot};
+use super::wheel::Armed;
 use crate::base::budget::Reservation;
 use crate::base::buffers::capacity_for;
 use crate::base::clock::Moment;
@@ -56,12 +57,14 @@ pub(super) struct Connection {
     writable: bool,
     /// The peer has said that it sends no more.
     peer_done: bool,
+    /// Its output was dropped in the middle of a frame: nothing may be sent any more.
+    is_cut: bool,
     active: Moment,
     /// The window over which the peer's reading is looked at: its start, and what waited to be sent in all.
     send_window: Option<(Moment, u64)>,
     sent: u64,
-    /// The earliest moment at which the wheel will bring this connection up.
-    pub(super) armed: Moment,
+    /// When the wheel will bring this connection up.
+    pub(super) armed: Armed,
     /// Whether it is counted as receiving a request, and as sending.
     counted: (bool, bool),
     /// A body waits for room, and will be told.
@@ -97,10 +100,11 @@ impl Connection {
             readable: true,
             writable: true,
             peer_done: false,
+            is_cut: false,
             active: now,
             send_window: None,
             sent: 0,
-            armed: Moment::NEVER,
+            armed: Armed::default(),
             promised: false,
             counted: (false, false),
             listed: false,
@@ -117,6 +121,9 @@ impl Connection {
 
     /// One turn of this connection: receive, ask for further pieces, send.
     pub(super) fn step(&mut self, world: &mut World) -> Next {
+        if self.is_cut {
+            return Next::Close;
+        }
         let mut again = false;
         match self.receive(world) {
             Ok(more) => again |= more,
@@ -150,6 +157,8 @@ impl Connection {
         }
         world.bytes_out -= whole_budget - budget;
         again |= self.after_sending(world);
+        // A reply that ended while pieces were fetched may have opened the connection since it was read from.
+        again |= !self.mute.is_muted() && self.has_unread();
         self.count(world, !self.input.is_idle(), self.output.waiting() > 0);
         if self.is_finished(world) {
             return Next::Close;
@@ -199,11 +208,16 @@ impl Connection {
         }
     }
 
+    /// Whether there may be something to take from the socket, or from what was read.
+    fn has_unread(&self) -> bool {
+        self.readable || self.input.has_pending()
+    }
+
     /// Returns whether the connection is to be stepped again, because it remembers something to read.
     fn unmute(&mut self, world: &World, reason: Reason) -> bool {
         if self.mute.unmute(reason) == Change::Opened {
             world.metrics.muted.decrement();
-            return self.readable || self.input.has_pending();
+            return self.has_unread();
         }
         false
     }
@@ -223,7 +237,7 @@ impl Connection {
 
     fn receive_within(&mut self, world: &mut World, frames: &mut usize, bytes: &mut usize) -> io::Result<bool> {
         loop {
-            if self.mute.is_muted() || !(self.readable || self.input.has_pending()) {
+            if self.mute.is_muted() || !self.has_unread() {
                 return Ok(false);
             }
             if *frames == 0 || *bytes == 0 {
@@ -283,12 +297,11 @@ impl Connection {
                     let spare = scratch.get_mut(kept..kept + window).unwrap_or(&mut []);
                     read = self.read(world, spare);
                 }
-                read.map(|read| {
+                read.inspect(|&read| {
                     if read > 0 || self.input.has_pending() {
                         let here = scratch.get(..kept + read).unwrap_or(&[]);
                         self.decode(world, here, frames);
                     }
-                    read
                 })
             }
             None => Err(io::Error::other("a head outgrew the read buffer")),
@@ -327,8 +340,9 @@ impl Connection {
             let began = self.input.began.unwrap_or(world.now);
             world.arm(self, began + world.settings.head);
         }
-        if rest.is_empty() && matches!(self.input.state, Receiving::Head) {
-            self.input.began = None;
+        if matches!(self.input.state, Receiving::Head) {
+            // What is left is the beginning of a head, perhaps behind a body.
+            self.input.began = (!rest.is_empty()).then_some(self.input.began.unwrap_or(world.now));
         }
     }
 
@@ -341,14 +355,14 @@ impl Connection {
             let (_, behind) = rest.split_at(self.skip(world, rest.len()));
             return behind;
         }
-        if let (true, Some((body, behind))) = (body_bytes <= BODY_COPIED_BYTES_MAX, rest.split_at_checked(body_bytes)) {
-            if let Some(room) = world.budget_in.try_reserve(body_bytes) {
-                self.protocol.absorb(body);
-                let arrival =
-                    self.protocol.finish(Some(Body { bytes: Bytes::copy_from_slice(body), room: Some(room) }));
-                self.arrive(world, arrival);
-                return behind;
-            }
+        if body_bytes <= BODY_COPIED_BYTES_MAX
+            && let Some((body, behind)) = rest.split_at_checked(body_bytes)
+            && let Some(room) = world.budget_in.try_reserve(body_bytes)
+        {
+            self.protocol.absorb(body);
+            let arrival = self.protocol.finish(Some(Body { bytes: Bytes::copy_from_slice(body), room: Some(room) }));
+            self.arrive(world, arrival);
+            return behind;
         }
         self.input.state = Receiving::Waiting { body_bytes };
         let Some(room) = self.reserve_in(world, capacity_for(body_bytes)) else {
@@ -473,9 +487,9 @@ impl Connection {
         if *left == 0 {
             self.input.state = Receiving::Head;
             self.input.window = None;
-            self.input.began = None;
             let arrival = self.protocol.finish(None);
             self.arrive(world, arrival);
+            self.input.began = None;
         }
         dropped
     }
@@ -602,19 +616,17 @@ impl Connection {
                 }
             }
             RoomFor::Reply(slot) => {
-                if self.stalled.as_ref().is_some_and(|stalled| stalled.slot == slot) {
-                    if let Some(stalled) = self.stalled.take() {
-                        self.unmute(world, Reason::RoomOut);
-                        self.call(world, slot, stalled.operation, Some(room));
-                    }
+                if let Some(stalled) = self.stalled.take_if(|stalled| stalled.slot == slot) {
+                    self.unmute(world, Reason::RoomOut);
+                    self.call(world, slot, stalled.operation, Some(room));
                 }
             }
             RoomFor::Piece(slot) => {
-                if let Some(request) = self.requests.find(slot) {
-                    if let Phase::Streaming { fetch, .. } = &mut request.phase {
-                        *fetch = Fetch::Idle;
-                        self.fetch(world, slot, Some(room));
-                    }
+                if let Some(request) = self.requests.find(slot)
+                    && let Phase::Streaming { fetch, .. } = &mut request.phase
+                {
+                    *fetch = Fetch::Idle;
+                    self.fetch(world, slot, Some(room));
                 }
             }
         }
@@ -643,6 +655,10 @@ impl Connection {
             _ => {}
         }
         self.protocol.encode(tag, answer, last, &mut self.output);
+        if self.output.waiting() > OUTPUT_BYTES_MAX {
+            // At once, so that requests which came in one read do not all add to it; sending opens it again.
+            self.mute(world, Reason::Output);
+        }
         if last {
             self.output.ends(Ends { accepted, answered: world.now });
             self.requests.remove(slot);
@@ -656,6 +672,10 @@ impl Connection {
 
     /// Asks for further pieces while less than one waits to be sent.
     fn pump(&mut self, world: &mut World) {
+        // Nothing follows the last words.
+        if self.mute.has(Reason::Ending) {
+            return;
+        }
         while self.requests.streaming() > 0 && self.output.waiting() < PIECE_BYTES {
             let idle = self.requests.iter().find_map(|(slot, request)| {
                 matches!(request.phase, Phase::Streaming { fetch: Fetch::Idle, .. }).then_some(slot)
@@ -774,6 +794,7 @@ impl Connection {
         if self.sent - sent < world.settings.read_bytes_min {
             world.metrics.timed_out_reader.increment();
             self.output = Output::default();
+            self.is_cut = true;
             self.mute(world, Reason::Ending);
             return Moment::NEVER;
         }
@@ -787,10 +808,14 @@ impl Connection {
             let Some((since, bytes)) = self.input.window else {
                 return Moment::NEVER;
             };
+            if self.mute.is_muted() {
+                // It is not the peer who waits: the window begins when it is read again, or a little before.
+                self.input.window = Some((world.now, 0));
+                return world.now + world.settings.rate_window / 4;
+            }
             let ends = since + world.settings.rate_window;
-            // While it is muted it is not the peer who waits.
-            if ends > world.now || self.mute.is_muted() {
-                return ends.max(world.now + world.settings.rate_window / 4);
+            if ends > world.now {
+                return ends;
             }
             if bytes < world.settings.body_bytes_min {
                 world.metrics.timed_out_body.increment();

@@ -47,6 +47,10 @@ impl Output {
     /// Adds bytes.
     pub fn push(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
+            if self.parts.capacity() == 0 {
+                // A small reply is a head and its content.
+                self.parts.reserve_exact(2);
+            }
             self.waiting += bytes.len();
             self.parts.push_back(Part { bytes, room: None, ends: None });
         }

@@ -141,10 +141,7 @@ pub(super) struct World {
 impl World {
     /// Makes sure that the connection is looked at no later than `due`.
     pub(super) fn arm(&mut self, connection: &mut Connection, due: Moment) {
-        if due < connection.armed {
-            connection.armed = due;
-            self.wheel.arm(due, connection.key);
-        }
+        connection.armed.arm(&mut self.wheel, self.now, due, connection.key);
     }
 
     /// How room is announced to a connection; `None` when there is no place for the announcement.
@@ -264,7 +261,9 @@ impl Processor {
     }
 
     fn sleep(&mut self) -> io::Result<()> {
-        let timeout = if !self.listed.is_empty() || !self.inbox.is_empty() || !self.world.mailbox.fall_asleep() {
+        // The inbox is looked at after saying so: whoever adds to it later sees the processor asleep.
+        let rests = self.listed.is_empty() && self.world.mailbox.fall_asleep() && self.inbox.is_empty();
+        let timeout = if !rests {
             Some(Duration::ZERO)
         } else {
             let due = self.world.wheel.next().unwrap_or(Moment::NEVER).min(self.drain_ends);
@@ -393,11 +392,9 @@ impl Processor {
             let Some(connection) = find(&mut self.connections, key) else {
                 continue;
             };
-            // An entry that was overtaken by an earlier one: the connection was looked at since.
-            if connection.armed > self.world.now {
+            if !connection.armed.is_due(self.world.now) {
                 continue;
             }
-            connection.armed = Moment::NEVER;
             let next = connection.expire(&mut self.world);
             self.world.arm(connection, next);
             list(&mut self.listed, connection);
@@ -408,7 +405,7 @@ impl Processor {
     /// Steps the connections that have something to do, within this turn's share.
     fn step(&mut self) {
         let mut listed = std::mem::take(&mut self.listed);
-        let mut again = Vec::new();
+        let (mut left_over, mut again) = (Vec::new(), Vec::new());
         let mut stepped = 0;
         for key in listed.drain(..) {
             let Some(connection) = find(&mut self.connections, key) else {
@@ -416,7 +413,7 @@ impl Processor {
             };
             let is_spent = self.world.frames == 0 || self.world.bytes_in == 0 || self.world.bytes_out == 0;
             if is_spent || stepped == TURN_CONNECTIONS {
-                again.push(key);
+                left_over.push(key);
                 continue;
             }
             stepped += 1;
@@ -430,8 +427,9 @@ impl Processor {
                 Next::Close => self.close(key.slot),
             }
         }
-        // Those left over come before those that had their share.
-        self.listed = again;
+        // Those left over come before those that had their share, or a few that always have more would starve the rest.
+        left_over.append(&mut again);
+        self.listed = left_over;
     }
 
     fn close(&mut self, slot: u32) {

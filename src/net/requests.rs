@@ -72,6 +72,11 @@ impl Requests {
     pub(super) fn insert(&mut self, request: Request) -> Slot {
         self.count += 1;
         let index = self.free.pop().unwrap_or_else(|| {
+            if self.slots.is_empty() {
+                // Most connections have one request at a time, and many are idle: the first slot alone.
+                self.slots.reserve_exact(1);
+                self.free.reserve_exact(1);
+            }
             self.slots.push((self.generation, None));
             u32::try_from(self.slots.len() - 1).expect("a connection's requests are bounded")
         });

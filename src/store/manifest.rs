@@ -258,7 +258,10 @@ impl ManifestState {
             }
             Record::VolumeSealed { volume } => self.volumes.entry(volume).or_default().sealed = true,
             Record::EpochStarted { volume, epoch, first } => {
-                self.volumes.entry(volume).or_default().epochs.insert(epoch, first);
+                let epochs = &mut self.volumes.entry(volume).or_default().epochs;
+                // Epochs without a needle left need not be remembered: the higher number says enough.
+                epochs.retain(|_, begun| *begun < first);
+                epochs.insert(epoch, first);
             }
             Record::DamageFound { volume, first, count } => {
                 let damaged = &mut self.volumes.entry(volume).or_default().damaged;

@@ -14,7 +14,7 @@ use super::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::superblock::{FORMAT_VERSION, Superblock, SuperblockContent};
 use super::{Identity, StoreOptions, names};
 use crate::base::clock::Clock;
-use crate::base::ids::{ClusterId, DiskId, Epoch, NodeId, Sequence, VolumeId};
+use crate::base::ids::{ClusterId, DiskId, Epoch, NodeId, VolumeId};
 use crate::base::limits::SEGMENT_BYTES_MAX;
 use crate::base::random::Random;
 use crate::disk::{Disk, EntryKind, File, Lock, Open};
@@ -99,10 +99,15 @@ pub fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Opened, StoreError> {
     check_options(options)?;
-    let formatted = is_formatted(&*disk)?;
+    // A stranger's directory gets no lock file; and what was empty a moment ago may have been formatted meanwhile.
+    is_formatted(&*disk)?;
     let lock = take_lock(&*disk)?;
+    let formatted = is_formatted(&*disk)?;
     let mut report = OpenReport { formatted: !formatted, ..OpenReport::default() };
     let superblock = if formatted { None } else { Some(format(&*disk, expected)?) };
+    for name in [names::SUPERBLOCK, names::MANIFEST, names::MARK] {
+        look_at_the_disk(&*disk, name)?;
+    }
     let (identity, content) = match superblock {
         Some(identity) => (identity, None),
         None => {
@@ -130,7 +135,7 @@ pub fn open(
         report: &mut report,
         news: Vec::new(),
     };
-    let mut writers = recovery.run(&state)?;
+    let writers = recovery.run(&state)?;
     news.append(&mut recovery.news);
     for record in &news {
         state.apply(record);
@@ -143,14 +148,6 @@ pub fn open(
         None => Superblock::create(&*disk, identity, lock)?,
     };
     make_reserve(&*disk, options, &mut report)?;
-    let clean = report.clean && report.cuts.is_empty();
-    if !clean {
-        writers.values_mut().for_each(|writer| writer.epoch_due = true);
-    }
-    for writer in writers.values_mut() {
-        // A volume whose very first group was lost has no epoch yet.
-        writer.epoch_due |= writer.next == Sequence(0);
-    }
     let active = writers.values().rev().find(|writer| !writer.sealed).map(|writer| writer.volume);
     let now = clock.now();
     let appender = Appender {
@@ -219,6 +216,20 @@ pub(super) fn take_lock(disk: &dyn Disk) -> Result<Box<dyn Lock>, StoreError> {
             StoreError::io(disk, names::LOCK, "lock")(error)
         }
     })
+}
+
+/// After a failed sync the page cache shows what the disk lacks, also to the next process: write what is dirty, then
+/// forget the cache, so that what is read is what a power cut would leave.
+fn look_at_the_disk(disk: &dyn Disk, name: &str) -> Result<(), StoreError> {
+    let look = || -> io::Result<()> {
+        let file = disk.open(name, Open::Write)?;
+        file.sync_all()?;
+        file.drop_pages()
+    };
+    match look() {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io(disk, name, "sync")(error)),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn check_identity(

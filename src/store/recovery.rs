@@ -17,7 +17,7 @@ use super::segment_header::SEGMENT_HEADER_BYTES;
 use super::slots::Slot;
 use super::{Identity, StoreOptions, names};
 use crate::base::clock::Clock;
-use crate::base::ids::{Sequence, VolumeId};
+use crate::base::ids::{Epoch, Sequence, VolumeId};
 use crate::base::limits::SEGMENT_BYTES_MAX;
 use crate::disk::{Disk, File, Open};
 use crate::journal::{CHAIN_START, Plan, Proof, Sight, plan, sector_end};
@@ -78,7 +78,7 @@ struct Mended {
     plan: Plan,
     sealed: bool,
     file: Option<Arc<dyn File>>,
-    last_epoch: u32,
+    last_epoch: Epoch,
 }
 
 impl Recovery<'_> {
@@ -106,6 +106,8 @@ impl Recovery<'_> {
             closed_bytes: 0,
             tail: None,
         };
+        let cuts_before = self.report.cuts.len();
+        let mut log_epoch = Epoch(0);
         let mut chain = Some(CHAIN_START);
         let mut tombstones = Vec::new();
         let last = state.segments.keys().next_back().copied();
@@ -117,13 +119,31 @@ impl Recovery<'_> {
             chain =
                 (mended.plan.cases.iter().all(|case| *case == crate::journal::Case::A)).then_some(mended.plan.chain);
             tombstones.extend_from_slice(&mended.tombstones);
+            log_epoch = log_epoch.max(mended.last_epoch);
             self.take_segment(&mut writer, &which, mended, Some(base) == last)?;
         }
         self.bury(volume, &tombstones);
         if writer.sealed && !state.sealed {
             self.news.push(Record::VolumeSealed { volume });
         }
+        let open = state.segments.values().any(|(_, closed)| closed.is_none());
+        let unproven = open && (!self.marks.clean || self.report.cuts.len() > cuts_before);
+        self.begin_epoch(&mut writer, log_epoch, unproven);
         Ok(writer)
+    }
+
+    /// After a stop that was not clean, sequences behind the end may have been used already, so they come again in a
+    /// new epoch. The manifest remembers that until it has begun, for a volume may rest through many clean stops: an
+    /// epoch that is in the manifest and not in the log means that the next group begins one higher still.
+    fn begin_epoch(&mut self, writer: &mut Writer, log_epoch: Epoch, unproven: bool) {
+        let remembered = writer.epoch > log_epoch;
+        writer.epoch = writer.epoch.max(log_epoch);
+        writer.epoch_due = remembered || unproven || writer.next == Sequence(0);
+        if unproven && !remembered {
+            writer.epoch = Epoch(writer.epoch.0.saturating_add(1));
+            let (volume, epoch, first) = (writer.volume, writer.epoch, writer.next);
+            self.news.push(Record::EpochStarted { volume, epoch, first });
+        }
     }
 
     fn take_segment(
@@ -137,7 +157,6 @@ impl Recovery<'_> {
         writer.next = plan.next;
         writer.chain = which.closed.map_or(plan.chain, |closed| closed.chain);
         writer.sealed |= mended.sealed;
-        writer.epoch.0 = writer.epoch.0.max(mended.last_epoch);
         self.catalog.add(which.volume, Some(Arc::clone(&mended.segment)));
         if which.closed.is_some() {
             writer.closed_bytes += mended.segment.end();
@@ -216,7 +235,7 @@ impl Recovery<'_> {
             end: start,
             used: start,
             chain: which.chain.unwrap_or_default(),
-            epoch: crate::base::ids::Epoch(0),
+            epoch: Epoch(0),
             mark: Sequence(0),
             runs: Vec::new(),
             chain_breaks: Vec::new(),
@@ -258,7 +277,7 @@ impl Recovery<'_> {
         self.mark_damaged(which, &segment, &plan);
         let next = plan.next.min(which.base.plus(segment.capacity()));
         segment.publish(end, next);
-        let last_epoch = replayed.sight.epoch.0;
+        let last_epoch = replayed.sight.epoch;
         Mended { segment, tombstones, plan, sealed, file, last_epoch }
     }
 

@@ -74,7 +74,6 @@ struct Needles {
 impl Format for Needles {
     type Record = Head;
     const HEAD_BYTES_LIKELY: usize = HEAD_BYTES_FIXED + 160;
-    const RECORD_BYTES_MIN: u64 = HEAD_BYTES_FIXED as u64;
 
     fn measure(&self, bytes: &[u8]) -> Result<Measured<Head>, Problem> {
         match Head::parse_any(bytes, self.salt) {

@@ -105,7 +105,7 @@ fn whole(leaf: &Leaf, module: &[String], imports: &HashMap<String, Vec<String>>)
 /// Stretches of tokens under `#[cfg(test)]`, and the modules in other files that are.
 fn test_extents(tokens: &[Token]) -> (Vec<(usize, usize)>, Vec<String>) {
     let (mut extents, mut modules) = (Vec::new(), Vec::new());
-    for at in 0..tokens.len() {
+    for at in (0..tokens.len()).filter(|at| tokens[*at].word == Word::Mark('#')) {
         let words: Vec<String> = tokens[at..].iter().take(8).map(|token| spelled(&token.word)).collect();
         if words.join("").starts_with("#![cfg(test)]") {
             extents.push((at, tokens.len()));

@@ -27,6 +27,10 @@ pub const DROPPED: u64 = 2;
 pub const CONTENT: u64 = 1000;
 /// As `CONTENT`, and the second piece is damaged.
 pub const BROKEN: u64 = 2000;
+/// As `CONTENT`, and every piece is in memory: it is answered without a worker.
+pub const IN_MEMORY: u64 = 3000;
+/// Content of 192 KiB and a bit, as a range over five blocks is: its second piece is short, and in memory.
+pub const SHORT: u64 = 4000;
 
 pub fn id(sequence: u64) -> ObjectId {
     ObjectId { volume: VolumeId(1), sequence: Sequence(sequence), cookie: Cookie(7) }
@@ -206,9 +210,12 @@ impl Scripted {
     }
 
     fn content(&mut self, sequence: u64, call: Call<'_>) -> Outcome<Operation> {
-        let broken = sequence >= BROKEN;
-        let size = (sequence - if broken { BROKEN } else { CONTENT }) << 20;
-        let mut pieces = Scripture { next: 0, size, budget: Arc::clone(&self.budget), broken };
+        let in_memory = sequence >= IN_MEMORY;
+        let broken = sequence >= BROKEN && !in_memory;
+        let base = [SHORT, IN_MEMORY, BROKEN, CONTENT].into_iter().find(|base| sequence >= *base).expect("content");
+        let size = if base == SHORT { (192 << 10) + 100 } else { (sequence - base) << 20 };
+        let piece_bytes = if base == SHORT { 192 << 10 } else { 256 << 10 };
+        let mut pieces = Scripture { next: 0, size, piece_bytes, budget: Arc::clone(&self.budget), broken, in_memory };
         match pieces.piece(call.room) {
             Err(bytes) => Outcome::NoRoom { bytes, again: Operation::Get { id: id(sequence), range: None } },
             Ok(first) => {
@@ -228,13 +235,15 @@ pub fn meta(size: u64) -> Arc<Meta> {
 struct Scripture {
     next: u64,
     size: u64,
+    piece_bytes: u64,
     budget: Arc<Budget>,
     broken: bool,
+    in_memory: bool,
 }
 
 impl Scripture {
     fn piece(&mut self, room: Option<Reservation>) -> Result<Piece, usize> {
-        let bytes = (256 << 10).min(self.size - self.next);
+        let bytes = self.piece_bytes.min(self.size - self.next);
         let room = match room.or_else(|| self.budget.try_reserve(bytes as usize)) {
             Some(room) => room,
             None => return Err(bytes as usize),
@@ -252,6 +261,7 @@ impl Pieces for Scripture {
         }
         match self.piece(call.room) {
             Err(bytes) => Outcome::NoRoom { bytes, again: () },
+            Ok(piece) if self.in_memory => Outcome::Answered(Answer::More(piece)),
             Ok(piece) => {
                 let responder = (call.responder)().expect("there is a place");
                 std::thread::spawn(move || responder.answer(Answer::More(piece)));

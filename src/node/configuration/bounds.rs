@@ -85,8 +85,7 @@ impl Configuration {
                 file: None,
                 field: bound.field,
                 value: bound.unit.show(bound.value),
-                low: bound.unit.show(bound.low),
-                high: bound.unit.show(bound.high),
+                want: format!("{} to {}", bound.unit.show(bound.low), bound.unit.show(bound.high)),
                 default: default.map_or("by the disk".to_string(), |default| default.unit.show(default.value)),
             });
         }

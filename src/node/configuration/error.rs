@@ -39,7 +39,7 @@ pub enum ConfigurationError {
         near: Option<&'static str>,
     },
     /// A number is too small or too large.
-    #[error("{}{field} = {value} is out of bounds: want {low} to {high}; the default is {default}", of(file))]
+    #[error("{}{field} = {value} is out of bounds: want {want}; the default is {default}", of(file))]
     OutOfBounds {
         /// The file, or none when a flag set it.
         file: Option<PathBuf>,
@@ -47,10 +47,8 @@ pub enum ConfigurationError {
         field: &'static str,
         /// What it is set to.
         value: String,
-        /// The least that it may be.
-        low: String,
-        /// The most that it may be.
-        high: String,
+        /// What it may be, as `1 to 64`.
+        want: String,
         /// What it is when it is left out.
         default: String,
     },

@@ -16,7 +16,6 @@ use crate::store::segment::Segment;
 use crate::store::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// Room is reserved in such steps: few metadata commits, and a full disk is noticed early.
 const ALLOCATE_STEP_BYTES: u64 = 64 << 20;
@@ -313,12 +312,5 @@ impl Appender {
             Err(error) if is_full(&error) => Err(AppendError::Full { place }),
             Err(error) => Err(failure(place, "write", error)),
         }
-    }
-
-    /// Objects that the open segments hold; for the log line at a stop.
-    #[must_use]
-    pub fn open_objects(&self) -> u64 {
-        let tails = self.writers.values().filter_map(|writer| writer.tail.as_ref());
-        tails.map(|tail| tail.segment.counts().objects.load(Ordering::Relaxed)).sum()
     }
 }

@@ -22,7 +22,10 @@ fn group(opened: &mut Opened, dice: &mut Dice, model: &mut Model) {
     let numbers = numbers(opened);
     let mut entries = Vec::new();
     for _ in 0..=dice.below(6) {
-        let victim = model.keys().nth(dice.below(model.len() as u64 + 1) as usize).copied();
+        let mut ids: Vec<ObjectId> = model.keys().copied().collect();
+        // A map has its own order in each process; the seed alone must decide.
+        ids.sort_by_key(|id| (id.volume, id.sequence));
+        let victim = ids.get(dice.below(ids.len() as u64 + 1) as usize).copied();
         match victim {
             Some(id) if dice.once_in(3) => entries.push(Entry::Delete { id }),
             _ => {

@@ -1,9 +1,10 @@
 //! Goal: a torn tail is cut, durable damage is not, and every refusal says so. Method: one fault each, by hand.
 
 use super::world::*;
-use crate::disk::{Disk, MemoryDisk, Open};
+use crate::disk::{Disk, Fault, FaultPlan, FaultyDisk, MemoryDisk, Open, RealDisk};
 use crate::store::{Appended, Located, StoreError, inspect, verify};
 use std::io::IoSlice;
+use std::sync::Arc;
 
 #[test]
 fn what_was_stored_is_read_before_and_after_a_clean_stop() {
@@ -246,4 +247,69 @@ fn a_failed_sync_ends_writing_for_good() {
     assert_eq!(before, files(&disk), "nothing was written after the failure");
     assert_eq!(read(&opened.catalog.view(), kept), Ok(Some(b"kept".to_vec())));
     assert_eq!(opened.catalog.stats().objects, 1, "what was not synced is not seen");
+}
+
+#[test]
+fn after_a_failed_sync_the_next_process_sees_the_disk_and_not_the_cache() {
+    let disk = MemoryDisk::new();
+    let mut opened = store(&disk);
+    let kept = store_one(&mut opened, b"kept", 1, true);
+    let lost = store_one(&mut opened, b"lost", 2, false);
+    disk.fail_syncs(1);
+    assert!(opened.appender.sync().is_err());
+    drop(opened);
+    let opened = store(&disk.kill());
+    assert_eq!(read(&opened.catalog.view(), lost), Ok(None), "the cache shows it, the disk lacks it");
+    assert_eq!(read(&opened.catalog.view(), kept), Ok(Some(b"kept".to_vec())));
+}
+
+#[test]
+fn what_did_not_fit_is_cut_and_its_sequence_comes_again_in_a_new_epoch() {
+    let disk = MemoryDisk::new();
+    let faulty = FaultyDisk::new(Arc::new(disk.clone()), FaultPlan::default());
+    let faults = faulty.faults();
+    let clock = Arc::new(crate::base::clock::ManualClock::default());
+    let mut opened = crate::store::open(Arc::new(faulty), Some(IDENTITY), &small(), clock).unwrap();
+    let first = store_one(&mut opened, b"first", 1, true);
+    let (name, _) = place(&opened, first);
+    faults.add(Fault::torn_write(700, 28).on(&name));
+    let numbers = numbers(&opened);
+    let error = opened.appender.append(&[put(&content(2, 3000), 2)], 1, true, &numbers).unwrap_err();
+    assert!(matches!(error, crate::store::AppendError::Full { .. }), "{error}");
+    let next = store_one(&mut opened, b"next", 3, true);
+    assert_eq!(next.sequence, first.sequence.plus(2), "an EPOCH_START took the sequence");
+    let opened = store(&disk.crash_clean());
+    assert!(opened.report.cuts.is_empty() && opened.report.damages.is_empty(), "{:?}", opened.report);
+    assert_eq!(read(&opened.catalog.view(), next), Ok(Some(b"next".to_vec())));
+}
+
+#[test]
+fn a_real_directory_takes_a_group_over_several_volumes() {
+    let directory = tempfile::tempdir().unwrap();
+    let open_real = || {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(directory.path()).unwrap());
+        crate::store::open(disk, None, &small(), crate::base::clock::SystemClock::shared()).unwrap()
+    };
+    let mut opened = open_real();
+    let ids: Vec<_> = (0..120).map(|n| store_one(&mut opened, &content(n, 5000), n, n % 3 != 0)).collect();
+    assert!(opened.catalog.stats().volumes > 2);
+    let numbers = numbers(&opened);
+    let last = ids.len() - 1;
+    let dead: Vec<_> = [0, 60, last].map(|n| crate::store::Entry::Delete { id: ids[n] }).into();
+    opened.appender.append(&dead, 1, true, &numbers).unwrap();
+    opened.appender.idle().unwrap();
+    opened.appender.close().unwrap();
+    drop((opened.superblock, opened.catalog));
+    let real = RealDisk::open(directory.path()).unwrap();
+    let verification = verify(&real, &mut |done, total| assert!(done <= total)).unwrap();
+    assert!(verification.damages.is_empty() && verification.torn.is_empty(), "{verification:?}");
+    assert!(verification.needles > 120);
+    let objects: u64 = inspect(&real).unwrap().volumes.iter().map(|volume| volume.objects).sum();
+    assert_eq!(objects, 117);
+    let opened = open_real();
+    assert!(opened.report.clean, "{:?}", opened.report);
+    for (n, id) in ids.iter().enumerate() {
+        let expected = (![0, 60, last].contains(&n)).then(|| content(n as u64, 5000));
+        assert_eq!(read(&opened.catalog.view(), *id), Ok(expected), "object {n}");
+    }
 }
