@@ -1,5 +1,6 @@
 //! What several test files share: raw connections, a reactor without disks, waiting for a condition.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "what is not as it should be fails the test")]
 
 pub mod files;
 pub mod forge;

@@ -3,8 +3,9 @@
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 
 /// A configuration with small files, on a port that the system chooses.
 const CONFIGURATION: &str = r#"
@@ -18,8 +19,13 @@ log = "error"
 "#;
 
 fn command(directories: &[&Path], arguments: &[&str]) -> Command {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("larder-{}.toml", std::process::id()));
-    std::fs::write(&path, CONFIGURATION).unwrap();
+    static WRITTEN: OnceLock<PathBuf> = OnceLock::new();
+    // Once: a process that starts at the same time must not find it half written.
+    let path = WRITTEN.get_or_init(|| {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("larder-{}.toml", std::process::id()));
+        std::fs::write(&path, CONFIGURATION).unwrap();
+        path
+    });
     let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
     command.arg("serve").arg("--config").arg(path).stdin(Stdio::null());
     for directory in directories {
