@@ -4,6 +4,7 @@
 //!
 //! The real directory is TMPDIR, so name a disk there: `TMPDIR=/disk/a cargo bench --bench append_lane`. On a tmpfs a
 //! sync costs nothing, and the figures say nothing.
+#![allow(clippy::unwrap_used, reason = "a bench stops where it is surprised")]
 
 mod support;
 

@@ -2,6 +2,7 @@
 //! own; user memory by /proc/PID/status (RssAnon), before and after. Prints a table.
 //!
 //! cargo bench --bench connections
+#![allow(clippy::unwrap_used, reason = "a bench stops where it is surprised")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -2,6 +2,7 @@
 //! few hot ones, all at random, and ids that name nothing.
 //!
 //! cargo bench --bench index
+#![allow(clippy::unwrap_used, reason = "a bench stops where it is surprised")]
 
 mod support;
 

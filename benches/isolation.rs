@@ -2,6 +2,7 @@
 //! then hung, under an open loop at half of what both disks saturate at. Prints a table; see `benches/README.md`.
 //!
 //! cargo bench --bench isolation
+#![allow(clippy::unwrap_used, reason = "a bench stops where it is surprised")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;

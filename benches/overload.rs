@@ -2,6 +2,7 @@
 //! whose pages are all cold, because a generator on the same machine costs as much as the node. Prints a table.
 //!
 //! cargo bench --bench overload
+#![allow(clippy::unwrap_used, reason = "a bench stops where it is surprised")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -4,6 +4,7 @@
 //! The client's half runs on the same machine and is in the figures.
 //!
 //! cargo bench --bench round_trip
+#![allow(clippy::unwrap_used, reason = "a bench stops where it is surprised")]
 
 #[path = "support/mod.rs"]
 mod brief;

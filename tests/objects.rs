@@ -1,5 +1,6 @@
 //! Goal: what is put comes back byte for byte, through restarts, and what is deleted does not. Method: whole nodes on
 //! disks in memory and on real directories, driven by the client library.
+#![allow(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! Goal: the reactor keeps its promises whatever peers and workers do. Method: real sockets against a processor whose
 //! service is a script, so that each test decides when a worker answers and how much room there is.
+#![allow(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 mod support;
 

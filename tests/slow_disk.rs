@@ -1,5 +1,6 @@
 //! Goal: a slow or hung disk is nobody else's trouble. Method: a node on two disks, one of them faulty; what happens is
 //! asserted here, how long it takes is measured by `benches/isolation.rs`.
+#![allow(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 mod support;
 

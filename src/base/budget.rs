@@ -227,7 +227,8 @@ mod tests {
     fn a_large_body_gets_its_turn_while_small_ones_keep_coming() {
         let budget = Budget::new(8 << 20);
         let log = Arc::default();
-        let mut small: VecDeque<_> = (0..(8 << 20) / SMALL_BYTES_MAX).map(|_| budget.try_reserve(SMALL_BYTES_MAX).unwrap()).collect();
+        let mut small: VecDeque<_> =
+            (0..(8 << 20) / SMALL_BYTES_MAX).map(|_| budget.try_reserve(SMALL_BYTES_MAX).unwrap()).collect();
         assert!(ask(&budget, 2 << 20, &log, 1).is_none());
         let granted = Arc::default();
         for name in 0..1000 {
