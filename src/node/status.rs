@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub(super) struct NodeStatus {
     address: SocketAddr,
@@ -28,11 +28,25 @@ pub(super) struct NodeStatus {
     quota: Arc<Quota>,
     log_dropped: Arc<Counter>,
     inboxes: Mutex<Vec<Inbox>>,
+    /// What was told last, and when. The lock is held over the copying of histograms, never over a wait.
+    told: Mutex<Option<(Instant, Bytes)>>,
 }
+
+/// A description costs about a millisecond of a processor, so clients that ask more often are told the same again.
+const TOLD_AGAIN_FOR: Duration = Duration::from_millis(50);
 
 impl StatusSource for NodeStatus {
     fn describe(&self, disks: &Disks) -> Bytes {
-        self.value(disks).to_string().into()
+        let now = Instant::now();
+        let mut told = self.told.lock();
+        match &*told {
+            Some((at, text)) if now < *at + TOLD_AGAIN_FOR => text.clone(),
+            _ => {
+                let text = Bytes::from(self.value(disks).to_string());
+                *told = Some((now, text.clone()));
+                text
+            }
+        }
     }
 }
 
@@ -48,7 +62,19 @@ impl NodeStatus {
     ) -> Self {
         let started = Instant::now();
         let inboxes = Mutex::default();
-        Self { address, cluster, node, started, metrics, budgets, pool, quota, log_dropped, inboxes }
+        Self {
+            address,
+            cluster,
+            node,
+            started,
+            metrics,
+            budgets,
+            pool,
+            quota,
+            log_dropped,
+            inboxes,
+            told: Mutex::default(),
+        }
     }
 
     /// Also describes what waits for these processors.
