@@ -213,6 +213,23 @@ fn the_lengths_of_a_large_head_lead_no_reader_astray() {
 }
 
 #[test]
+fn the_frame_of_a_group_costs_no_object() {
+    for at in [0, 9, 40, 95] {
+        // Whatever the groups are, one of their frames is before the object in the middle.
+        let shelf = Shelf::of(&[3000, 0, 200, 70_000, 3000, 0, 8, 9, 100_000, 1, 500]);
+        let (path, start) = find(shelf.path(), shelf.middle().1);
+        flip(&path, find_before(&path, b"LARDGRUP", start) + at);
+        for _ in 0..2 {
+            let node = shelf.start();
+            let client = client(&node);
+            shelf.assert_others_whole(&client, &[]);
+            assert_eq!(number(&node, "/disks/0/store/damaged"), 0);
+            shelf.assert_ends(node, client);
+        }
+    }
+}
+
+#[test]
 fn a_segment_header_costs_no_object() {
     for at in [0, 9, 40, 60] {
         let shelf = Shelf::with(5000);

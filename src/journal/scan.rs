@@ -208,27 +208,47 @@ impl<F: Format> Walk<'_, '_, F> {
     }
 
     /// The frame at the position, or the first whole one behind it; `None` at the end.
+    ///
+    /// A frame that does not verify costs no record that is proven durable from outside: those are looked for without it.
+    /// What is not proven goes with its frame, for it may be a torn group.
     fn next_frame(&mut self) -> io::Result<Option<Frame>> {
-        if self.position >= self.window.end() {
-            return Ok(None);
-        }
-        match self.frame_here()? {
-            Ok(frame) => Ok(Some(frame)),
-            Err(problem) => {
-                let from = self.position;
-                if problem == BadFrame::Zeros || problem == BadFrame::Short {
-                    // Zeros are the end only if nothing follows.
-                    if self.window.skip_zeros(from, SECTOR_BYTES)? >= self.window.end() {
-                        return Ok(None);
-                    }
-                }
-                self.begin_run(from);
-                match self.search(from, from)? {
-                    Found::Frame(frame) => Ok(Some(frame)),
-                    Found::Record | Found::Nothing => Ok(None),
+        while self.position < self.window.end() {
+            let problem = match self.frame_here()? {
+                Ok(frame) => return Ok(Some(frame)),
+                Err(problem) => problem,
+            };
+            let from = self.position;
+            if problem == BadFrame::Zeros || problem == BadFrame::Short {
+                // Zeros are the end only if nothing follows.
+                if self.window.skip_zeros(from, SECTOR_BYTES)? >= self.window.end() {
+                    return Ok(None);
                 }
             }
+            self.begin_run(from);
+            let records_end = if self.is_proven() { self.window.end() } else { from };
+            match self.search(from, records_end)? {
+                Found::Frame(frame) => return Ok(Some(frame)),
+                Found::Record => self.orphans()?,
+                Found::Nothing => return Ok(None),
+            }
         }
+        Ok(None)
+    }
+
+    /// Whether the next record is known to be durable from outside the segment.
+    fn is_proven(&self) -> bool {
+        self.sight.next < self.bounds.verify_from
+    }
+
+    /// Walks on over records whose frame is lost, and over the zeros up to the sector where the next group begins.
+    fn orphans(&mut self) -> io::Result<()> {
+        while self.is_proven() && self.record(self.window.end())? {}
+        let next = sector_end(self.position);
+        let padding = usize::try_from(next - self.position).unwrap_or(usize::MAX);
+        if self.window.bytes(self.position, padding)?.iter().all(|&byte| byte == 0) {
+            self.position = next;
+        }
+        Ok(())
     }
 
     fn frame_here(&mut self) -> io::Result<Result<Frame, BadFrame>> {
