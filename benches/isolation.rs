@@ -13,12 +13,13 @@ use larder::disk::{Call, Disk, FaultPlan, Faults, FaultyDisk, RealDisk};
 use larder::node::Node;
 use larder::wire::Request;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::load::{Kind, Outcome, open_loop, pin, saturation};
 use support::node::{client, configuration, start};
 use support::{content, eventually};
 
 const OBJECTS: u64 = 2000;
+const ROUNDS: usize = 8;
 
 struct Bench {
     node: Node,
@@ -67,19 +68,57 @@ fn rows(title: &str, node: &Node, outcomes: &[Outcome]) {
     for outcome in outcomes {
         let at = |quantile| outcome.latency.value_at_quantile(quantile);
         println!(
-            "{title:28} {:16} {:8} sent {:8} ok   p50 {:7} us  p99 {:7} us  max {:8} us   turned away p99 {:7} us",
+            "{title:28} {:16} {:8} sent {:8} ok   p50 {:7} us  p90 {:7} us  p95 {:7} us  p99 {:7} us   turned away p99 {:7} us",
             outcome.name,
             outcome.sent,
             outcome.ok(),
             at(0.5),
+            at(0.9),
+            at(0.95),
             at(0.99),
-            outcome.latency.max(),
             outcome.refused.value_at_quantile(0.99),
         );
         assert_eq!(outcome.sent, outcome.ended(), "each request was answered");
     }
     let turns = &node.status()["turns"];
     println!("{title:28} longest turn of a processor: {} us (p99 {} us)", turns["max_us"], turns["p99_us"]);
+}
+
+/// One run beside a healthy or a slow disk: p50, p90, p95 and p99 of the GETs of the other disk.
+fn beside(slow: bool, round: usize, rate: f64) -> [u64; 4] {
+    let bench = bench();
+    if slow {
+        bench.faults.set_cold(true);
+        bench.faults.delay(&Call::ALL, Duration::from_millis(500));
+    }
+    let outcomes = load(&bench, rate, 3);
+    let title = if slow { "one delayed by 500 ms" } else { "both healthy" };
+    rows(&format!("{round}: {title}"), &bench.node, &outcomes);
+    bench.faults.heal();
+    bench.node.stop();
+    [0.5, 0.9, 0.95, 0.99].map(|quantile| outcomes[0].latency.value_at_quantile(quantile))
+}
+
+/// What the machine itself takes: a loop on core 0 that does nothing but look at the clock. Percent of a second that it
+/// stood still for over 100 microseconds, and the longest in milliseconds.
+fn floor() -> (f64, f64) {
+    std::thread::spawn(|| {
+        pin(0);
+        let start = Instant::now();
+        let (mut last, mut lost, mut longest) = (start, Duration::ZERO, Duration::ZERO);
+        while last.duration_since(start) < Duration::from_secs(1) {
+            let now = Instant::now();
+            let gap = now.duration_since(last);
+            if gap > Duration::from_micros(100) {
+                lost += gap;
+                longest = longest.max(gap);
+            }
+            last = now;
+        }
+        (lost.as_secs_f64() * 100.0, longest.as_secs_f64() * 1000.0)
+    })
+    .join()
+    .expect("it only looks at the clock")
 }
 
 fn main() {
@@ -96,30 +135,48 @@ fn main() {
     );
     first.node.stop();
 
-    let mut p99 = Vec::new();
-    for round in 0..3 {
-        let healthy = bench();
-        let outcomes = load(&healthy, rate, 4);
-        rows(&format!("{round}: both healthy"), &healthy.node, &outcomes);
-        let baseline = outcomes[0].latency.value_at_quantile(0.99);
-        healthy.node.stop();
-
-        let delayed = bench();
-        delayed.faults.set_cold(true);
-        delayed.faults.delay(&Call::ALL, Duration::from_millis(500));
-        let outcomes = load(&delayed, rate, 4);
-        rows(&format!("{round}: one delayed by 500 ms"), &delayed.node, &outcomes);
-        p99.push((baseline, outcomes[0].latency.value_at_quantile(0.99), outcomes[2].latency.value_at_quantile(0.99)));
-        delayed.faults.heal();
-        delayed.node.stop();
+    // One part alone: cargo bench --bench isolation -- hung
+    let wanted = |part: &str| std::env::args().skip(1).filter(|word| word != "--bench").all(|word| word == part);
+    if wanted("slow") {
+        slow_beside_healthy(rate);
     }
-    for (baseline, beside, ping) in p99 {
+    if wanted("cold") {
+        many_cold_reads();
+    }
+    if wanted("hung") {
+        hung_for_good(rate);
+    }
+}
+
+fn slow_beside_healthy(rate: f64) {
+    let mut ratios = Vec::new();
+    for round in 0..ROUNDS {
+        let (percent, longest) = floor();
         println!(
-            "GET p99 of the other disk: {baseline} us alone, {beside} us beside the slow disk: {:.2}; PING p99 {ping} us",
-            beside as f64 / baseline as f64
+            "{round}: a bare loop on core 0 stood still for {percent:.2} % of a second, for {longest:.1} ms at most"
+        );
+        // In turn first and second, so that what the machine does over time falls on both.
+        let pair = if round % 2 == 0 { [false, true] } else { [true, false] };
+        let mut quantiles = [[0; 4]; 2];
+        for slow in pair {
+            quantiles[usize::from(slow)] = beside(slow, round, rate);
+        }
+        let [alone, beside] = quantiles;
+        ratios.push(std::array::from_fn::<f64, 4, _>(|n| beside[n] as f64 / alone[n] as f64));
+    }
+    for (n, name) in ["p50", "p90", "p95", "p99"].into_iter().enumerate() {
+        let mut of: Vec<f64> = ratios.iter().map(|ratio| ratio[n]).collect();
+        of.sort_by(f64::total_cmp);
+        println!(
+            "GET of the other disk, beside the slow disk to alone: {name} {:.2} (median of {ROUNDS} rounds; {:.2} to {:.2})",
+            of[of.len() / 2],
+            of[0],
+            of[of.len() - 1]
         );
     }
+}
 
+fn many_cold_reads() {
     let cold = bench();
     cold.faults.set_cold(true);
     cold.faults.delay(&[Call::Read], Duration::from_millis(500));
@@ -129,7 +186,9 @@ fn main() {
     rows("64 times 16 cold GETs", &cold.node, &outcomes);
     cold.faults.heal();
     cold.node.stop();
+}
 
+fn hung_for_good(rate: f64) {
     let hung = bench();
     hung.faults.set_cold(true);
     hung.faults.hang(&Call::ALL);

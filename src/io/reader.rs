@@ -65,10 +65,11 @@ fn work(unit: &Arc<Unit>, number: usize, job: ReadJob) {
 
 /// Counts the job out before its answer is on its way, so that who has seen the answer sees gauges at rest.
 fn finish(unit: &Unit, number: usize, began: Moment, held: usize, is_expired: bool) {
-    let took = unit.clock.now().since(began);
+    let now = unit.clock.now();
+    let took = now.since(began);
     if !is_expired {
         unit.metrics.read.record(took);
-        unit.gate.took(took);
+        unit.gate.took(took, now);
     }
     unit.gate.rests(number);
     unit.gate.ended();

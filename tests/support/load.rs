@@ -8,9 +8,6 @@ use larder::wire::{ChecksumKind, HEADER_BYTES, Header, Request};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// A kind of request: its name in the table, how many of each hundred, and the requests to take in turn.
@@ -33,6 +30,10 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    fn of(name: &'static str) -> Self {
+        Self { name, latency: histogram(), refused: histogram(), statuses: BTreeMap::new(), sent: 0 }
+    }
+
     pub fn ok(&self) -> u64 {
         self.statuses.get(&Status::Ok.code()).copied().unwrap_or(0)
     }
@@ -46,7 +47,8 @@ fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 600_000_000, 3).unwrap()
 }
 
-/// Sends at `rate` requests a second over `connections`, then waits for what is outstanding.
+/// Sends at `rate` requests a second over `connections`, then waits for what is outstanding. One thread does it all, so
+/// that its own switching does not show in the times.
 pub fn open_loop(
     address: SocketAddr,
     kinds: &[Kind],
@@ -55,77 +57,108 @@ pub fn open_loop(
     connections: usize,
     deadline_ms: u32,
 ) -> Vec<Outcome> {
+    // Sleeps are to end when they are meant to; the kernel's default slack is 50 microseconds.
+    if let Err(error) = rustix::thread::set_current_timer_slack(1.try_into().ok()) {
+        eprintln!("sleeps are less sharp: {error}");
+    }
     let total = (rate * duration.as_secs_f64()) as usize;
     let pattern = pattern(kinds);
-    let start = Instant::now() + Duration::from_millis(20);
-    // Requests that a connection has in flight are bounded by the node; the rest waits in the socket, and counts.
-    let answered = Arc::new(AtomicUsize::new(0));
-    let raws: Vec<Raw> = (0..connections).map(|_| Raw::connect(address)).collect();
-    let readers: Vec<JoinHandle<Vec<Outcome>>> = raws
-        .iter()
-        .map(|raw| {
-            let socket = raw.socket.try_clone().unwrap();
-            let (names, pattern) = (kinds.iter().map(|kind| kind.name).collect(), pattern.clone());
-            let answered = Arc::clone(&answered);
-            std::thread::spawn(move || read_answers(socket, names, &pattern, start, rate, &answered))
-        })
-        .collect();
-    let mut writers: Vec<_> = raws.into_iter().map(|raw| raw.socket).collect();
-    let mut pending: Vec<Vec<u8>> = writers.iter().map(|_| Vec::new()).collect();
-    // A connection that takes no more for now must not keep the others from being written to.
-    for writer in &writers {
-        writer.set_nonblocking(true).unwrap();
-    }
-    let mut next = 0;
-    while next < total || pending.iter().any(|bytes| !bytes.is_empty()) {
-        let elapsed = Instant::now().saturating_duration_since(start).as_secs_f64();
-        let due = ((elapsed * rate) as usize + 1).min(total);
-        while next < due {
-            let kind = &kinds[pattern[next % pattern.len()]];
+    let mut lines: Vec<Line> = (0..connections).map(|_| Line::connect(address)).collect();
+    let mut all: Vec<Outcome> = kinds.iter().map(|kind| Outcome::of(kind.name)).collect();
+    let start = Instant::now();
+    let meant = |number: usize| start + Duration::from_secs_f64(number as f64 / rate);
+    let (mut next, mut answered) = (0, 0);
+    while answered < total {
+        let now = Instant::now();
+        while next < total && meant(next) <= now {
+            let which = pattern[next % pattern.len()];
+            let kind = &kinds[which];
             let request = &kind.requests[(next / 7) % kind.requests.len()];
             for part in request.encode(ChecksumKind::Crc32c, next as u64 + 1, deadline_ms) {
-                pending[next % connections].extend_from_slice(&part);
+                lines[next % connections].unsent.extend_from_slice(&part);
             }
+            all[which].sent += 1;
             next += 1;
         }
-        for (writer, bytes) in writers.iter_mut().zip(&mut pending) {
-            while !bytes.is_empty() {
-                match writer.write(bytes) {
-                    Ok(written) => drop(bytes.drain(..written)),
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
-                    Err(error) => panic!("the node reads: {error}"),
-                }
-            }
+        for line in &mut lines {
+            line.send();
         }
-        std::thread::sleep(Duration::from_micros(50));
-    }
-    super::eventually("all are answered", || answered.load(Ordering::Relaxed) == total);
-    for writer in &writers {
-        writer.shutdown(std::net::Shutdown::Both).unwrap();
-    }
-    let mut all: Vec<Outcome> = kinds
-        .iter()
-        .map(|kind| Outcome {
-            name: kind.name,
-            latency: histogram(),
-            refused: histogram(),
-            statuses: BTreeMap::new(),
-            sent: 0,
-        })
-        .collect();
-    for n in 0..total {
-        all[pattern[n % pattern.len()]].sent += 1;
-    }
-    for reader in readers {
-        for (sum, part) in all.iter_mut().zip(reader.join().unwrap()) {
-            sum.latency.add(part.latency).unwrap();
-            sum.refused.add(part.refused).unwrap();
-            for (status, count) in part.statuses {
-                *sum.statuses.entry(status).or_default() += count;
-            }
+        let until = if next < total { meant(next).saturating_duration_since(Instant::now()) } else { PATIENCE };
+        for ready in wait(&lines, until.max(Duration::from_micros(20))) {
+            lines[ready].receive(|header| {
+                let number = header.correlation as usize - 1;
+                let took = Instant::now().saturating_duration_since(meant(number)).as_micros() as u64;
+                let outcome = &mut all[pattern[number % pattern.len()]];
+                let ok = header.status == Status::Ok.code();
+                if ok { &mut outcome.latency } else { &mut outcome.refused }.saturating_record(took.max(1));
+                *outcome.statuses.entry(header.status).or_default() += 1;
+                answered += 1;
+            });
         }
+        assert!(start.elapsed() < duration + Duration::from_secs(90), "{answered} of {total} were answered");
     }
     all
+}
+
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// One connection of the generator.
+struct Line {
+    socket: std::net::TcpStream,
+    unsent: Vec<u8>,
+    buffer: Vec<u8>,
+    filled: usize,
+}
+
+impl Line {
+    fn connect(address: SocketAddr) -> Self {
+        let socket = Raw::connect(address).socket;
+        socket.set_nonblocking(true).unwrap();
+        Self { socket, unsent: Vec::new(), buffer: vec![0; 1 << 20], filled: 0 }
+    }
+
+    fn send(&mut self) {
+        while !self.unsent.is_empty() {
+            match self.socket.write(&self.unsent) {
+                Ok(written) => drop(self.unsent.drain(..written)),
+                // A connection that takes no more for now does not keep the others from being written to.
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(error) => panic!("the node reads: {error}"),
+            }
+        }
+    }
+
+    fn receive(&mut self, mut last: impl FnMut(&Header)) {
+        match self.socket.read(&mut self.buffer[self.filled..]) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
+            Ok(0) | Err(_) => panic!("the node ended a connection"),
+            Ok(read) => self.filled += read,
+        }
+        let mut used = 0;
+        while let Some(head) = self.buffer[used..self.filled].first_chunk::<HEADER_BYTES>() {
+            let header = Header::parse_reply(head).expect("a sound header");
+            let bytes = HEADER_BYTES + header.body_bytes as usize;
+            if self.filled - used < bytes {
+                break;
+            }
+            used += bytes;
+            if header.is_last() {
+                last(&header);
+            }
+        }
+        self.buffer.copy_within(used..self.filled, 0);
+        self.filled -= used;
+    }
+}
+
+/// The lines that can be read from, or after `at_most` none.
+fn wait(lines: &[Line], at_most: Duration) -> Vec<usize> {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let mut wanted: Vec<_> = lines.iter().map(|line| PollFd::new(&line.socket, PollFlags::IN)).collect();
+    let timeout = at_most.try_into().expect("a short time");
+    poll(&mut wanted, Some(&timeout)).expect("poll works on sockets");
+    let ready = wanted.iter().enumerate().filter(|(_, fd)| !fd.revents().is_empty());
+    ready.map(|(line, _)| line).collect()
 }
 
 /// Which kind is whose turn: a hundred places, spread evenly.
@@ -144,57 +177,7 @@ fn pattern(kinds: &[Kind]) -> Vec<usize> {
         .collect()
 }
 
-fn read_answers(
-    mut socket: std::net::TcpStream,
-    names: Vec<&'static str>,
-    pattern: &[usize],
-    start: Instant,
-    rate: f64,
-    answered: &AtomicUsize,
-) -> Vec<Outcome> {
-    let mut all: Vec<Outcome> = names
-        .into_iter()
-        .map(|name| Outcome { name, latency: histogram(), refused: histogram(), statuses: BTreeMap::new(), sent: 0 })
-        .collect();
-    let mut buffer = vec![0; 1 << 20];
-    let (mut filled, mut used) = (0, 0);
-    loop {
-        while let Some(head) = buffer[used..filled].first_chunk::<HEADER_BYTES>() {
-            let header = Header::parse_reply(head).expect("a sound header");
-            let bytes = HEADER_BYTES + header.body_bytes as usize;
-            if filled - used < bytes {
-                break;
-            }
-            used += bytes;
-            if header.is_last() {
-                let number = header.correlation as usize - 1;
-                let meant = start + Duration::from_secs_f64(number as f64 / rate);
-                let took = Instant::now().saturating_duration_since(meant).as_micros() as u64;
-                let outcome = &mut all[pattern[number % pattern.len()]];
-                let ok = header.status == Status::Ok.code();
-                if ok { &mut outcome.latency } else { &mut outcome.refused }.saturating_record(took.max(1));
-                *outcome.statuses.entry(header.status).or_default() += 1;
-                answered.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        buffer.copy_within(used..filled, 0);
-        (filled, used) = (filled - used, 0);
-        match socket.read(&mut buffer[filled..]) {
-            // The writer's side of this socket is non-blocking, and so is this one.
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => wait_readable(&socket),
-            Ok(0) | Err(_) => return all,
-            Ok(read) => filled += read,
-        }
-    }
-}
-
-fn wait_readable(socket: &std::net::TcpStream) {
-    use rustix::event::{PollFd, PollFlags, poll};
-    let mut wanted = [PollFd::new(socket, PollFlags::IN)];
-    poll(&mut wanted, None).expect("poll works on a socket");
-}
-
-/// As many as the node takes with `depth` in flight on each connection: requests a second.
+/// As many as the node takes with `depth` in flight on each connection: requests a second, without those turned away.
 pub fn saturation(
     address: SocketAddr,
     requests: &[Request],
@@ -202,35 +185,29 @@ pub fn saturation(
     depth: usize,
     duration: Duration,
 ) -> f64 {
-    let done = Arc::new(AtomicU64::new(0));
-    let ends = Instant::now() + duration;
-    std::thread::scope(|scope| {
-        for connection in 0..connections {
-            let done = Arc::clone(&done);
-            scope.spawn(move || {
-                let mut raw = Raw::connect(address);
-                let mut next = connection;
-                let mut in_flight = 0;
-                while Instant::now() < ends || in_flight > 0 {
-                    let mut bytes = Vec::new();
-                    while in_flight < depth && Instant::now() < ends {
-                        for part in requests[next % requests.len()].encode(ChecksumKind::Crc32c, next as u64 + 1, 0) {
-                            bytes.extend_from_slice(&part);
-                        }
-                        next += 1;
-                        in_flight += 1;
-                    }
-                    raw.bytes(&bytes);
-                    for _ in 0..(in_flight.div_ceil(2)) {
-                        while !raw.receive().0.is_last() {}
-                        in_flight -= 1;
-                        done.fetch_add(1, Ordering::Relaxed);
-                    }
+    let mut lines: Vec<Line> = (0..connections).map(|_| Line::connect(address)).collect();
+    let mut free = vec![depth; connections];
+    let (mut next, mut ok, mut in_flight) = (0, 0, 0);
+    let start = Instant::now();
+    while start.elapsed() < duration || in_flight > 0 {
+        for (line, free) in lines.iter_mut().zip(&mut free) {
+            while *free > 0 && start.elapsed() < duration {
+                for part in requests[next % requests.len()].encode(ChecksumKind::Crc32c, next as u64 + 1, 0) {
+                    line.unsent.extend_from_slice(&part);
                 }
+                (next, in_flight, *free) = (next + 1, in_flight + 1, *free - 1);
+            }
+            line.send();
+        }
+        for ready in wait(&lines, PATIENCE) {
+            lines[ready].receive(|header| {
+                ok += u64::from(header.status == Status::Ok.code());
+                in_flight -= 1;
+                free[ready] += 1;
             });
         }
-    });
-    done.load(Ordering::Relaxed) as f64 / duration.as_secs_f64()
+    }
+    ok as f64 / start.elapsed().as_secs_f64()
 }
 
 /// Holds this thread, and those that it starts from now on, on one core: a node on core 0 and its generator on core 1

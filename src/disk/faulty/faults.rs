@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Faults {
     state: Mutex<State>,
-    /// A call came in, began to hang, or was let go.
+    /// A call came in, began to hang, or was let go: for those who watch.
     changed: Condvar,
+    /// Calls that hang are let go. Apart from `changed`, or every call would wake them all.
+    released: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +36,7 @@ impl Faults {
         for (call, delay) in plan.delays {
             state.delays[call as usize] = delay;
         }
-        Self { state: Mutex::new(state), changed: Condvar::new() }
+        Self { state: Mutex::new(state), changed: Condvar::new(), released: Condvar::new() }
     }
 
     /// Adds a fault. Where several strike the same call, the first that was added does; turned bits add up.
@@ -64,6 +66,7 @@ impl Faults {
         state.hangs = Default::default();
         state.releases += 1;
         self.changed.notify_all();
+        self.released.notify_all();
     }
 
     /// Whether nothing is in the page cache from now on.
@@ -152,7 +155,7 @@ impl Faults {
                 let releases = state.releases;
                 state.hanging += 1;
                 self.changed.notify_all();
-                self.changed.wait_while(&mut state, |state| state.releases == releases);
+                self.released.wait_while(&mut state, |state| state.releases == releases);
                 state.hanging -= 1;
             }
             drop(state);
