@@ -75,7 +75,6 @@ pub struct Disks {
     blocks: Arc<Blocks>,
     cluster: ClusterId,
     node: NodeId,
-    reports: Vec<OpenReport>,
     threads: parking_lot::Mutex<Vec<(String, JoinHandle<()>)>>,
     stop_background: parking_lot::Mutex<Option<crossbeam_channel::Sender<()>>>,
 }
@@ -134,7 +133,6 @@ impl Disks {
 
         let mut units = Vec::new();
         let mut threads = Vec::new();
-        let mut reports = Vec::new();
         for (index, ((disk, opened), metrics)) in disks.into_iter().zip(opened).zip(metrics).enumerate() {
             let (reads, read_queue) = queue(settings.read_queue_max, settings.share_out_bytes);
             let (appends, append_queue) = queue(settings.append_queue_max, settings.append_queue_bytes_max);
@@ -161,7 +159,7 @@ impl Disks {
             if let Err(error) = background::look(&unit, &disk) {
                 log::warn!("disk {}: its room cannot be seen: {error}", unit.place);
             }
-            reports.push(opened.report);
+            opened_as(&unit, &opened.report);
             let workers =
                 Workers { disk, read_queue, append_queue, appender: opened.appender, stopped: stopped.clone() };
             start(&unit, workers, settings.readers, &numbers, &mut threads)
@@ -174,7 +172,6 @@ impl Disks {
             blocks,
             cluster: identity.cluster,
             node: identity.node,
-            reports,
             threads: parking_lot::Mutex::new(threads),
             stop_background: parking_lot::Mutex::new(Some(stop_background)),
         }))
@@ -184,12 +181,6 @@ impl Disks {
     #[must_use]
     pub fn identity(&self) -> (ClusterId, NodeId) {
         (self.cluster, self.node)
-    }
-
-    /// What opening found, disk by disk.
-    #[must_use]
-    pub fn open_reports(&self) -> &[OpenReport] {
-        &self.reports
     }
 
     /// Each disk at a glance.
@@ -465,5 +456,35 @@ fn submitted<E>(result: Result<(), Refused>) -> Tried<E> {
     match result {
         Ok(()) => Tried::Submitted,
         Err(refused) => Tried::Refused(refused),
+    }
+}
+
+/// One line a decision: what opening a disk found and did.
+fn opened_as(unit: &Unit, report: &OpenReport) {
+    let place = &unit.place;
+    if report.formatted {
+        log::info!("disk {place}: was empty, and is formatted as disk {}", unit.identity.disk);
+    } else {
+        let stop = if report.clean { "a clean stop" } else { "a stop that was not clean" };
+        log::info!("disk {place}: opened after {stop}: {} volumes, {} segments", report.volumes, report.segments);
+    }
+    for cut in &report.cuts {
+        log::warn!(
+            "disk {place}: {} was cut at {}: {} bytes were never acknowledged as durable, and are kept in {}",
+            cut.file,
+            cut.position,
+            cut.bytes,
+            cut.copy
+        );
+    }
+    if !report.damages.is_empty() {
+        let count = report.damages.len();
+        log::error!("disk {place}: {count} places with damaged needles; run `larder volume verify` on it");
+    }
+    for name in &report.missing_segments {
+        log::error!("disk {place}: the segment {name} is gone; its objects cannot be served");
+    }
+    for name in &report.set_aside {
+        log::warn!("disk {place}: a file that the manifest never named is set aside as {name}");
     }
 }
