@@ -4,7 +4,7 @@
 //! are full, or no descriptor is left, accepting pauses and the backlog of the kernel holds what comes.
 
 use super::control::Control;
-use super::processor::{Accepted, Inbox};
+use super::inbox::{Accepted, Inbox};
 use super::protocol::Guest;
 use super::quota::{OverQuota, Quota};
 use super::selector::{Selector, SelectorWaker};

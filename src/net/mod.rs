@@ -5,6 +5,7 @@
 mod acceptor;
 mod connection;
 mod control;
+mod inbox;
 mod input;
 mod mute;
 mod output;
@@ -15,11 +16,13 @@ mod requests;
 mod selector;
 mod settings;
 mod wheel;
+mod world;
 
 pub use acceptor::{Acceptor, Bound, Listener};
 pub use control::Control;
+pub use inbox::Inbox;
 pub use output::Output;
-pub use processor::{Inbox, Processor, ProcessorParts};
+pub use processor::{Processor, ProcessorParts};
 pub use protocol::{Arrival, Body, Decoded, Guest, Protocol, Tag};
 pub use quota::Quota;
 pub use settings::Settings;

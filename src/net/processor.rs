@@ -4,27 +4,24 @@
 //! Always: it waits for nothing but its own poll. One turn handles a bounded number of events, connections, frames,
 //! bytes and completions, and what is left over is taken up in the next turn, without a wait between.
 
-use super::connection::{Connection, ConnectionKey, Next};
+use super::connection::{Connection, Next};
 use super::control::Control;
-use super::protocol::Guest;
-use super::quota::Admission;
+use super::inbox::{Accepted, Inbox};
 use super::requests::Slot;
 use super::selector::Selector;
 use super::settings::Settings;
 use super::wheel::Wheel;
-use crate::base::budget::{Budget, Reservation};
+use super::world::{ConnectionKey, Message, World};
+use crate::base::budget::Budget;
 use crate::base::buffers::BufferPool;
 use crate::base::clock::{Clock, Moment};
-use crate::base::completion::Completion;
 use crate::base::limits::{
-    READ_BUFFER_BYTES, READ_KEPT_BYTES_MAX, READ_STARVED_BYTES, TURN_ACCEPTS, TURN_BYTES, TURN_COMPLETIONS,
-    TURN_CONNECTIONS, TURN_EVENTS, TURN_FRAMES,
+    READ_BUFFER_BYTES, TURN_ACCEPTS, TURN_BYTES, TURN_COMPLETIONS, TURN_CONNECTIONS, TURN_EVENTS, TURN_FRAMES,
 };
 use crate::base::mailbox::Mailbox;
 use crate::metrics::ProcessorMetrics;
-use crate::request::{Completed, Service, Status};
+use crate::request::Service;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use mio::net::TcpStream;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,126 +46,6 @@ pub struct ProcessorParts {
 impl std::fmt::Debug for ProcessorParts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ProcessorParts").field("settings", &self.settings).finish_non_exhaustive()
-    }
-}
-
-/// What is posted to a processor.
-#[derive(Debug)]
-pub(super) enum Message {
-    Completed(Completed),
-    Room { key: ConnectionKey, what: RoomFor, room: Reservation },
-}
-
-impl From<Completed> for Message {
-    fn from(completed: Completed) -> Self {
-        Self::Completed(completed)
-    }
-}
-
-/// What room was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RoomFor {
-    Body,
-    Reply(Slot),
-    Piece(Slot),
-}
-
-/// A connection on its way from the acceptor.
-pub(super) struct Accepted {
-    pub(super) socket: TcpStream,
-    pub(super) guest: Arc<dyn Guest>,
-    pub(super) admission: Admission,
-    pub(super) at: Moment,
-}
-
-/// The acceptor's side of a processor.
-#[derive(Clone)]
-pub struct Inbox {
-    sender: Sender<Accepted>,
-    mailbox: Arc<Mailbox<Message>>,
-}
-
-impl std::fmt::Debug for Inbox {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inbox").field("depth", &self.sender.len()).finish()
-    }
-}
-
-impl Inbox {
-    /// Hands a connection over; gives it back if the inbox is full.
-    pub(super) fn offer(&self, accepted: Accepted) -> Result<(), Accepted> {
-        self.sender.try_send(accepted).map_err(crossbeam_channel::TrySendError::into_inner)?;
-        self.mailbox.wake_if_asleep();
-        Ok(())
-    }
-
-    /// Makes the processor look at its control.
-    pub fn nudge(&self) {
-        self.mailbox.nudge();
-    }
-
-    /// Connections that wait, completions that wait, and places that unfinished work has taken.
-    #[must_use]
-    pub fn depths(&self) -> (usize, usize, usize) {
-        (self.sender.len(), self.mailbox.depth(), self.mailbox.taken())
-    }
-}
-
-/// All of a processor but its connections: what they share.
-pub(super) struct World {
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) settings: Arc<Settings>,
-    pub(super) pool: Arc<BufferPool>,
-    pub(super) budget_in: Arc<Budget>,
-    pub(super) budget_out: Arc<Budget>,
-    pub(super) metrics: Arc<ProcessorMetrics>,
-    pub(super) mailbox: Arc<Mailbox<Message>>,
-    pub(super) service: Box<dyn Service>,
-    pub(super) draining: bool,
-    /// The time of this turn.
-    pub(super) now: Moment,
-    /// Where heads are read to.
-    pub(super) scratch: Vec<u8>,
-    /// Bytes that connections keep unused.
-    pub(super) kept: usize,
-    /// What is left of this turn.
-    pub(super) frames: usize,
-    pub(super) bytes_in: usize,
-    pub(super) bytes_out: usize,
-    /// Content that may still be read and verified inline.
-    pub(super) bytes_made: usize,
-    wheel: Wheel<ConnectionKey>,
-}
-
-impl World {
-    /// Makes sure that the connection is looked at no later than `due`.
-    pub(super) fn arm(&mut self, connection: &mut Connection, due: Moment) {
-        connection.armed.arm(&mut self.wheel, self.now, due, connection.key);
-    }
-
-    /// How room is announced to a connection; `None` when there is no place for the announcement.
-    pub(super) fn room_completion(&self, key: ConnectionKey, what: RoomFor) -> Option<Completion<Reservation>> {
-        let place = self.mailbox.place()?;
-        Some(Completion::new(move |room| place.post(Message::Room { key, what, room })))
-    }
-
-    /// The time that a request may take.
-    pub(super) fn allowance(&self, deadline_ms: u32) -> Duration {
-        match deadline_ms {
-            0 => self.settings.deadline_default,
-            ms => Duration::from_millis(u64::from(ms)).min(self.settings.deadline_max),
-        }
-    }
-
-    /// How much of a head is read at once.
-    pub(super) fn read_bytes(&self) -> usize {
-        if self.kept > READ_KEPT_BYTES_MAX { READ_STARVED_BYTES } else { READ_BUFFER_BYTES }
-    }
-
-    /// Counts a request that has its answer.
-    pub(super) fn count_ended(&self, status: Status) {
-        self.metrics.by_status.of(status.code()).increment();
-        if status.is_answer() { &self.metrics.answered } else { &self.metrics.rejected }.increment();
     }
 }
 
@@ -356,7 +233,7 @@ impl Processor {
             Box::new(Connection::new(key, accepted.socket, protocol, accepted.admission, self.world.now));
         self.world.metrics.connections.increment();
         let idle = self.world.now + self.world.settings.idle;
-        self.world.arm(&mut connection, idle);
+        connection.arm(&mut self.world, idle);
         list(&mut self.listed, &mut connection);
         *place = Some(connection);
     }
@@ -400,7 +277,7 @@ impl Processor {
                 continue;
             }
             let next = connection.expire(&mut self.world);
-            self.world.arm(connection, next);
+            connection.arm(&mut self.world, next);
             list(&mut self.listed, connection);
         }
         self.due = due;

@@ -9,9 +9,9 @@ use crate::base::limits::{LOOSE_BYTES_MAX, OUTPUT_BYTES_MAX, PIECE_BYTES};
 use crate::net::input::Receiving;
 use crate::net::mute::Reason;
 use crate::net::output::Ends;
-use crate::net::processor::{Message, RoomFor, World};
 use crate::net::protocol::Arrival;
 use crate::net::requests::{Fetch, Phase, Request, Slot};
+use crate::net::world::{Message, RoomFor, World};
 use crate::request::{Answer, Call, Content, Operation, Outcome, Refusal, RequestKey, Responder, Stage, Status};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,7 @@ impl Connection {
                     allowance_ns: deadline.since(world.now),
                     phase: Phase::Called,
                 });
-                world.arm(self, deadline);
+                self.arm(world, deadline);
                 if self.requests.count() >= world.settings.in_flight_max {
                     self.mute(world, Reason::InFlight);
                 }
@@ -219,7 +219,7 @@ impl Connection {
             Outcome::Answered(answer) => self.answer(world, slot, answer),
             Outcome::Pending => {
                 let due = self.requests.find(slot).map_or(Moment::NEVER, |request| request.deadline);
-                world.arm(self, due);
+                self.arm(world, due);
             }
             Outcome::NoRoom { bytes, again: () } => self.wait_for_piece(world, slot, bytes),
         }
@@ -238,7 +238,7 @@ impl Connection {
                 *fetch = Fetch::Waiting;
             }
             let deadline = request.deadline;
-            world.arm(self, deadline);
+            self.arm(world, deadline);
         }
     }
 }

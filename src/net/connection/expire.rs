@@ -8,8 +8,8 @@ use crate::base::clock::Moment;
 use crate::net::Output;
 use crate::net::input::{Input, Receiving};
 use crate::net::mute::Reason;
-use crate::net::processor::{RoomFor, World};
 use crate::net::requests::{Fetch, Phase, Request, Slot};
+use crate::net::world::{RoomFor, World};
 use crate::request::{Answer, Refusal, Stage, Status};
 use std::time::Duration;
 

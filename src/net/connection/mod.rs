@@ -16,20 +16,13 @@ use crate::base::limits::{LOOSE_BYTES_MAX, OUTPUT_BYTES_MAX, TURN_BYTES_PER_CONN
 use crate::net::input::Input;
 use crate::net::mute::{Change, Mute, Reason};
 use crate::net::output::{Flushed, Output};
-use crate::net::processor::World;
 use crate::net::protocol::Protocol;
 use crate::net::quota::Admission;
 use crate::net::requests::{Requests, Slot};
 use crate::net::wheel::Armed;
+use crate::net::world::{ConnectionKey, World};
 use crate::request::{Operation, Refusal};
 use mio::net::TcpStream;
-
-/// Which connection: a slot of its processor, and the generation of that slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::net) struct ConnectionKey {
-    pub(in crate::net) slot: u32,
-    pub(in crate::net) generation: u32,
-}
 
 /// What a connection wants of its processor after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +101,11 @@ impl Connection {
             listed: false,
             _admission: admission,
         }
+    }
+
+    /// Makes sure that it is looked at no later than `due`.
+    pub(in crate::net) fn arm(&mut self, world: &mut World, due: Moment) {
+        self.armed.arm(&mut world.wheel, world.now, due, self.key);
     }
 
     /// Notes what the selector saw.
@@ -190,7 +188,7 @@ impl Connection {
             self.send_window = None;
         } else if self.send_window.is_none() {
             self.send_window = Some((world.now, self.sent));
-            world.arm(self, world.now + world.settings.rate_window);
+            self.arm(world, world.now + world.settings.rate_window);
         }
         let loose = self.output.loose();
         if waiting > OUTPUT_BYTES_MAX || loose > LOOSE_BYTES_MAX {

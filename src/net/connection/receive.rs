@@ -11,8 +11,8 @@ use crate::base::limits::{
 };
 use crate::net::input::Receiving;
 use crate::net::mute::Reason;
-use crate::net::processor::{RoomFor, World};
 use crate::net::protocol::{Body, Decoded};
+use crate::net::world::{RoomFor, World};
 use crate::request::{Refusal, Stage};
 use bytes::Bytes;
 use std::io::{self, Read};
@@ -138,7 +138,7 @@ impl Connection {
         self.keep(world, rest, needs_more);
         if needs_more {
             let began = self.input.began.unwrap_or(world.now);
-            world.arm(self, began + world.settings.head);
+            self.arm(world, began + world.settings.head);
         }
         if matches!(self.input.state, Receiving::Head) {
             // What is left is the beginning of a head, perhaps behind a body.
@@ -157,7 +157,7 @@ impl Connection {
         if !keep {
             self.input.state = Receiving::Skip { left: body_bytes };
             self.input.window = Some((world.now, 0));
-            world.arm(self, world.now + world.settings.rate_window);
+            self.arm(world, world.now + world.settings.rate_window);
             let (_, behind) = rest.split_at(self.skip(world, rest.len()));
             return behind;
         }
@@ -173,7 +173,7 @@ impl Connection {
         self.input.state = Receiving::Waiting { body_bytes, since: world.now };
         let Some(room) = self.reserve_in(world, capacity_for(body_bytes)) else {
             self.mute(world, Reason::RoomIn);
-            world.arm(self, world.now + world.settings.deadline_default);
+            self.arm(world, world.now + world.settings.deadline_default);
             return rest;
         };
         self.open_body(world, room);
@@ -194,7 +194,7 @@ impl Connection {
     pub(super) fn reserve_in(&mut self, world: &mut World, bytes: usize) -> Option<Reservation> {
         let Some(granted) = world.room_completion(self.key, RoomFor::Body) else {
             // No place to be told by: look again soon.
-            world.arm(self, world.now + Duration::from_millis(10));
+            self.arm(world, world.now + Duration::from_millis(10));
             return world.budget_in.try_reserve(bytes);
         };
         let room = world.budget_in.reserve_or_wait(bytes, || granted);
@@ -211,7 +211,7 @@ impl Connection {
             Ok(buffer) => {
                 self.input.state = Receiving::Body { buffer, room, body_bytes };
                 self.input.window = Some((world.now, 0));
-                world.arm(self, world.now + world.settings.rate_window);
+                self.arm(world, world.now + world.settings.rate_window);
             }
             Err(error) => {
                 log::error!("reactor: no memory for a body of {body_bytes} bytes: {error}");
