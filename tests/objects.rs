@@ -177,6 +177,32 @@ fn everything_survives_restarts_on_two_directories() {
     }
 }
 
+#[test]
+fn an_object_on_a_disk_that_is_not_there_is_unavailable_and_never_unknown() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let configuration = configuration();
+    let node = on_directories(&configuration, &[one.path(), two.path()]);
+    let ids: Vec<_> = (0..40).map(|n| client(&node).put(content(n, 100), PutOptions::default()).unwrap().id).collect();
+    node.stop();
+    // The second disk is taken out. A cache would keep a NOT_FOUND.
+    let node = on_directories(&configuration, &[one.path()]);
+    let (here, gone): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| client(&node).get(*id).is_ok());
+    assert!(!here.is_empty() && !gone.is_empty());
+    for id in &gone {
+        assert_eq!(status_of(client(&node).get(*id)), Some(Status::Unavailable));
+        assert_eq!(status_of(client(&node).delete(*id)), Some(Status::Unavailable));
+    }
+    // Its volume's number is not given out again.
+    let new = client(&node).put("new", PutOptions::default()).unwrap().id;
+    assert!(gone.iter().all(|id| id.volume != new.volume));
+    node.stop();
+    let node = on_directories(&configuration, &[one.path(), two.path()]);
+    for id in here.into_iter().chain(gone).chain([new]) {
+        client(&node).get(id).unwrap();
+    }
+    node.stop();
+}
+
 struct SizeOf(usize);
 
 fn size_of(seed: u64) -> SizeOf {

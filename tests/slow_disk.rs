@@ -194,3 +194,23 @@ fn a_failed_sync_is_never_acknowledged_and_the_disk_takes_no_more_writes() {
     assert_at_rest(&node);
     node.stop();
 }
+
+#[test]
+fn a_hung_disk_does_not_keep_the_other_from_its_first_volume() {
+    let faulty = FaultyDisk::new(Arc::new(MemoryDisk::new()), FaultPlan::default());
+    let faults = faulty.faults();
+    let mut configuration = configuration();
+    configuration.drain_ms = 500;
+    let node = start(&configuration, vec![Arc::new(faulty), Arc::new(MemoryDisk::new())]);
+    faults.hang(&Call::ALL);
+    // A volume number is noted on every disk that answers in time; the hung one is left out.
+    let mut raw = Raw::connect(node.address());
+    let mut stored = 0;
+    for seed in 0..20 {
+        raw.send_within(9, &put(content(seed, 500)), 5000);
+        stored += u32::from(matches!(raw.receive().1, Received::Stored(_)));
+    }
+    assert!(stored >= 18, "{stored} of 20 were stored");
+    node.stop();
+    faults.release();
+}

@@ -151,6 +151,7 @@ impl Disks {
                 pool: Arc::clone(pool),
                 clock: Arc::clone(clock),
                 metrics: Arc::clone(metrics),
+                appending_since: AtomicU64::new(u64::MAX),
                 total_bytes: AtomicU64::new(0),
                 free_bytes: AtomicU64::new(0),
                 stopping: AtomicBool::new(false),
@@ -312,7 +313,7 @@ impl Disks {
         done: impl FnOnce() -> Option<Completion<AppendEnd>>,
     ) -> Result<(), Refused> {
         let (now, deadline) = turn;
-        let order = placement.order(&self.units);
+        let order = placement.order(&self.units, now);
         if order.is_empty() {
             let all_failed = self.units.iter().all(|unit| unit.state.state() == DiskState::Failed);
             return Err(if all_failed { Refused::NoDisk } else { Refused::Full });

@@ -173,7 +173,9 @@ impl Lane {
         }
         let began = self.unit.clock.now();
         let wall_ms = self.unit.clock.wall_ms();
+        self.unit.appending_since.store(began.0, Ordering::Relaxed);
         let appended = self.appender.append(&group.entries, wall_ms, group.sync, &*self.numbers);
+        self.unit.appending_since.store(u64::MAX, Ordering::Relaxed);
         let took = self.unit.clock.now().since(began);
         let metrics = &self.unit.metrics;
         metrics.append.record(took);

@@ -4,11 +4,14 @@
 
 use super::state::DiskState;
 use super::unit::Unit;
+use crate::base::clock::Moment;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// A lane with more than this many appends beyond twice the least loaded lane's is passed over.
 const LAG: i64 = 8;
+/// A lane that has worked on one group for this long is passed over: its disk is slow now, or hangs.
+const GROUP_NS_MAX: u64 = 250_000_000;
 /// A disk with less free room than this takes no objects: it would soon refuse them.
 const FREE_BYTES_MIN: u64 = 64 << 20;
 
@@ -20,7 +23,7 @@ pub struct Placement {
 
 impl Placement {
     /// The disks to try, the best first.
-    pub(super) fn order(&mut self, units: &[Arc<Unit>]) -> Vec<usize> {
+    pub(super) fn order(&mut self, units: &[Arc<Unit>], now: Moment) -> Vec<usize> {
         let facts: Vec<Fact> = units
             .iter()
             .map(|unit| Fact {
@@ -28,6 +31,7 @@ impl Placement {
                     && unit.free_bytes.load(Ordering::Relaxed) >= FREE_BYTES_MIN,
                 free: unit.free_bytes.load(Ordering::Relaxed),
                 waiting: unit.metrics.appends_outstanding.value(),
+                stuck: now.since(Moment(unit.appending_since.load(Ordering::Relaxed))) > GROUP_NS_MAX,
             })
             .collect();
         self.choose(&facts)
@@ -44,7 +48,7 @@ impl Placement {
         }
         let mut order: Vec<usize> = (0..facts.len()).filter(|disk| facts[*disk].takes).collect();
         order.sort_by_key(|disk| {
-            let lags = facts[*disk].waiting > 2 * least + LAG;
+            let lags = facts[*disk].stuck || facts[*disk].waiting > 2 * least + LAG;
             (lags, std::cmp::Reverse(self.credits[*disk]))
         });
         if let Some(credit) = order.first().and_then(|first| self.credits.get_mut(*first)) {
@@ -63,6 +67,7 @@ struct Fact {
     takes: bool,
     free: u64,
     waiting: i64,
+    stuck: bool,
 }
 
 impl Fact {
@@ -77,7 +82,7 @@ mod tests {
     use super::*;
 
     fn fact(free_gib: u64, waiting: i64) -> Fact {
-        Fact { takes: true, free: free_gib << 30, waiting }
+        Fact { takes: true, free: free_gib << 30, waiting, stuck: false }
     }
 
     #[test]
@@ -96,6 +101,8 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(placement.choose(&[fact(100, 500), fact(100, 3)]), [1, 0]);
         }
+        let stuck = Fact { stuck: true, ..fact(100, 1) };
+        assert_eq!(placement.choose(&[stuck, fact(100, 9)]), [1, 0]);
         let failed = Fact { takes: false, ..fact(100, 0) };
         assert_eq!(placement.choose(&[failed, fact(1, 0)]), [1]);
         assert!(placement.choose(&[failed, failed]).is_empty());

@@ -29,6 +29,8 @@ pub(super) struct Unit {
     pub(super) pool: Arc<BufferPool>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<DiskMetrics>,
+    /// When the lane began the group that it works on, in nanoseconds of the clock; `u64::MAX` while it rests.
+    pub(super) appending_since: AtomicU64,
     /// Room on the file system, as the background thread last saw it.
     pub(super) total_bytes: AtomicU64,
     pub(super) free_bytes: AtomicU64,

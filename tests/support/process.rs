@@ -45,7 +45,20 @@ pub struct Process {
 impl Process {
     /// Starts a node and waits until it says that it is ready.
     pub fn serve(directories: &[&Path]) -> Self {
-        let mut child = command(directories, &[]).stdout(Stdio::piped()).spawn().expect("the program starts");
+        Self::ready(command(directories, &[]))
+    }
+
+    /// The same, with at most `files` open files.
+    pub fn serve_with_files(directories: &[&Path], files: usize) -> Self {
+        let inner = command(directories, &[]);
+        let mut outer = Command::new("sh");
+        outer.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" \"$@\"")).arg(inner.get_program());
+        outer.args(inner.get_args()).stdin(Stdio::null());
+        Self::ready(outer)
+    }
+
+    fn ready(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         output.read_line(&mut line).unwrap();
