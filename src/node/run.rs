@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// # Errors
 /// [`NodeError`]: why it did not start.
 pub fn run(configuration: &Configuration) -> Result<(), NodeError> {
-    let log_dropped = logging::start(&configuration.log).map_err(NodeError::system("the log thread"))?;
+    let logging = logging::start(&configuration.log).map_err(NodeError::system("the log thread"))?;
     let signals = StopSignals::catch().map_err(NodeError::system("handlers for SIGTERM and SIGINT"))?;
     raise_open_files();
     let disks = configuration.data.iter().map(|place| {
@@ -19,10 +19,11 @@ pub fn run(configuration: &Configuration) -> Result<(), NodeError> {
             .map_err(|error| NodeError::Directory { place: place.display().to_string(), error })?;
         Ok(Arc::new(disk) as Arc<dyn Disk>)
     });
-    let node = Node::start(configuration, disks.collect::<Result<_, NodeError>>()?, log_dropped)?;
+    let node = Node::start(configuration, disks.collect::<Result<_, NodeError>>()?, Arc::clone(&logging.dropped))?;
     announce(&node, configuration);
     signals.wait().map_err(NodeError::system("a thread for a second signal"))?;
     node.stop();
+    logging.finish();
     Ok(())
 }
 
