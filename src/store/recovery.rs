@@ -174,6 +174,7 @@ impl Recovery<'_> {
                     allocated: allocated.max(sector_end(plan.end)),
                     synced: Synced { next: plan.next, position: plan.end, chain: plan.chain },
                     closing_at: Some(plan.next),
+                    pending: false,
                     touched: self.clock.now(),
                 });
             }

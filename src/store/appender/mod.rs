@@ -333,6 +333,7 @@ impl Appender {
         }
         let tail = writer.tail.as_mut().expect("the tail was ensured above");
         tail.filled = tail.filled.max(end + zeros);
+        tail.pending = true;
         Ok(group)
     }
 
@@ -354,7 +355,7 @@ impl Appender {
         let writer = self.writers.get_mut(&done.volume).expect("it was written to");
         (writer.next, writer.chain) = (done.group.next, done.group.chain);
         if let Some(tail) = &mut writer.tail {
-            (tail.end, tail.touched) = (done.group.end, now);
+            (tail.end, tail.touched, tail.pending) = (done.group.end, now, false);
         }
     }
 
@@ -472,7 +473,7 @@ fn cut_back(writer: &mut Writer, file: &Arc<dyn File>, end: u64) -> io::Result<(
     file.sync_all()?;
     writer.epoch_due = true;
     if let Some(tail) = &mut writer.tail {
-        (tail.allocated, tail.filled) = (sector_end(end), sector_end(end));
+        (tail.allocated, tail.filled, tail.pending) = (sector_end(end), sector_end(end), false);
     }
     writer.set_synced();
     Ok(())

@@ -37,6 +37,8 @@ pub(in crate::store) struct Tail {
     pub synced: Synced,
     /// The last closing frame was written at this sequence.
     pub closing_at: Option<Sequence>,
+    /// A group is in the file that the writer does not stand behind yet: the segment may not be closed now.
+    pub pending: bool,
     /// When it was last appended to.
     pub touched: Moment,
 }
