@@ -313,3 +313,34 @@ fn a_real_directory_takes_a_group_over_several_volumes() {
         assert_eq!(read(&opened.catalog.view(), *id), Ok(expected), "object {n}");
     }
 }
+
+#[test]
+fn damage_in_a_segment_that_has_a_successor_is_never_cut() {
+    let disk = MemoryDisk::new();
+    let mut opened = store(&disk);
+    let mut ids = vec![store_one(&mut opened, &content(0, 3000), 0, true)];
+    let (name, _) = place(&opened, ids[0]);
+    while place(&opened, ids[ids.len() - 1]).0 == name {
+        let n = ids.len() as u64;
+        ids.push(store_one(&mut opened, &content(n, 3000), n, true));
+    }
+    let last = ids[ids.len() - 2];
+    assert_eq!(last.volume, ids[ids.len() - 1].volume);
+    let (_, position) = place(&opened, last);
+    drop(opened);
+    let disk = disk.crash_clean();
+    // The record of closing is lost, and so is the last object of the segment.
+    let (_, manifest) = files(&disk).into_iter().find(|(file, _)| file == "manifest").unwrap();
+    let closed =
+        (512..manifest.len()).step_by(512).find(|&at| manifest[at..at + 4] == *b"LREC" && manifest[at + 24] == 3);
+    flip(&disk, "manifest", closed.unwrap() as u64 + 40, 1);
+    flip(&disk, &name, position + 40, 1);
+    let opened = store(&disk);
+    assert_eq!(opened.report.manifest_damaged, 1);
+    assert!(opened.report.cuts.is_empty(), "{:?}", opened.report.cuts);
+    assert!(read(&opened.catalog.view(), last).is_err(), "it was durable, so it is damaged and not absent");
+    assert_eq!(opened.report.damages.len(), 1, "{:?}", opened.report.damages);
+    drop(opened);
+    let again = store(&disk);
+    assert!(read(&again.catalog.view(), last).is_err() && again.report.cuts.is_empty());
+}
