@@ -100,6 +100,7 @@ impl Recovery<'_> {
             generation: state.generation,
             epoch: state.epoch(),
             epoch_due: false,
+            cut_back: false,
             sealed: state.sealed,
             next: Sequence(0),
             chain: CHAIN_START,

@@ -112,6 +112,7 @@ impl Appender {
                 generation,
                 epoch: Epoch(0),
                 epoch_due: true,
+                cut_back: false,
                 sealed: false,
                 next: Sequence(0),
                 chain: 0,
@@ -314,8 +315,28 @@ impl Appender {
         let (epoch, first) = (Epoch(writer.epoch.0.saturating_add(1)), writer.next);
         self.record(&[Record::EpochStarted { volume, epoch, first }])?;
         let writer = self.writers.get_mut(&volume).expect("the volume was found above");
-        (writer.epoch, writer.epoch_due) = (epoch, false);
+        (writer.epoch, writer.epoch_due, writer.cut_back) = (epoch, false, false);
         Ok(())
+    }
+
+    /// At a stop: the manifest remembers which volumes must go on in a new epoch, as recovery reads it. False if it has
+    /// no room for that; then only an unclean stop says so.
+    pub(super) fn remember_epochs(&mut self) -> Result<bool, AppendError> {
+        let due = self.writers.values().filter(|writer| writer.cut_back);
+        let records: Vec<_> = due
+            .map(|writer| {
+                let epoch = Epoch(writer.epoch.0.saturating_add(1));
+                Record::EpochStarted { volume: writer.volume, epoch, first: writer.next }
+            })
+            .collect();
+        if records.is_empty() {
+            return Ok(true);
+        }
+        match self.record(&records) {
+            Ok(()) => Ok(true),
+            Err(AppendError::Full { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn record(&mut self, records: &[Record]) -> Result<(), AppendError> {

@@ -147,7 +147,8 @@ impl Appender {
         self.guarded(|appender| {
             appender.sync_tails()?;
             appender.write_closing_frames()?;
-            appender.write_marks(true)
+            let remembered = appender.remember_epochs()?;
+            appender.write_marks(remembered)
         })
     }
 
@@ -471,7 +472,7 @@ impl Group {
 fn cut_back(writer: &mut Writer, file: &Arc<dyn File>, end: u64) -> io::Result<()> {
     file.set_len(sector_end(end))?;
     file.sync_all()?;
-    writer.epoch_due = true;
+    (writer.epoch_due, writer.cut_back) = (true, true);
     if let Some(tail) = &mut writer.tail {
         (tail.allocated, tail.filled, tail.pending) = (sector_end(end), sector_end(end), false);
     }

@@ -53,6 +53,8 @@ pub(in crate::store) struct Writer {
     pub epoch: Epoch,
     /// The next group begins a new epoch.
     pub epoch_due: bool,
+    /// It is due for bytes that were cut back, which nothing on the disk tells yet.
+    pub cut_back: bool,
     pub sealed: bool,
     pub next: Sequence,
     pub chain: u128,

@@ -344,3 +344,27 @@ fn damage_in_a_segment_that_has_a_successor_is_never_cut() {
     let again = store(&disk);
     assert!(read(&again.catalog.view(), last).is_err() && again.report.cuts.is_empty());
 }
+
+#[test]
+fn what_was_cut_back_is_remembered_over_a_clean_stop() {
+    let disk = MemoryDisk::new();
+    let faulty = FaultyDisk::new(Arc::new(disk.clone()), FaultPlan::default());
+    let faults = faulty.faults();
+    let clock = Arc::new(crate::base::clock::ManualClock::default());
+    let mut opened = crate::store::open(Arc::new(faulty), Some(IDENTITY), &small(), clock).unwrap();
+    let first = store_one(&mut opened, b"first", 1, true);
+    let (name, _) = place(&opened, first);
+    faults.add(Fault::torn_write(700, 28).on(&name));
+    let numbers = numbers(&opened);
+    opened.appender.append(&[put(&content(2, 3000), 2)], 1, true, &numbers).unwrap_err();
+    opened.appender.close().unwrap();
+    drop((opened.superblock, opened.catalog));
+    // Twice, for it may rest through many clean stops.
+    let rested = store(&disk);
+    rested.appender.close().unwrap();
+    drop((rested.superblock, rested.catalog));
+    let mut opened = store(&disk);
+    assert!(opened.report.clean);
+    let next = store_one(&mut opened, b"next", 3, true);
+    assert_eq!(next.sequence, first.sequence.plus(2), "an EPOCH_START took the sequence that was cut back");
+}
