@@ -276,10 +276,14 @@ impl Appender {
         if let Some(volume) = self.active {
             let writer = &self.writers[&volume];
             let after = writer.bytes().saturating_add(bytes).saturating_add(SECTOR_BYTES);
-            if after <= self.options.volume_bytes || writer.next == Sequence(0) {
+            if writer.sealed {
+                // The SEAL is in the log; the manifest had no room for it.
+                self.record_sealed(volume)?;
+            } else if after <= self.options.volume_bytes || writer.next == Sequence(0) {
                 return Ok(volume);
+            } else {
+                self.seal(volume, wall_ms)?;
             }
-            self.seal(volume, wall_ms)?;
         }
         let volume = numbers.next().map_err(|error| AppendError::Numbers(Arc::new(error)))?;
         self.create_volume(volume)?;
@@ -293,6 +297,8 @@ impl Appender {
         self.advance(&written);
         self.sync_tails()?;
         self.publish(&written, &mut []);
+        // No object may follow, whatever becomes of the record.
+        self.writers.get_mut(&volume).expect("it was written to").sealed = true;
         self.record_sealed(volume)
     }
 

@@ -368,3 +368,29 @@ fn what_was_cut_back_is_remembered_over_a_clean_stop() {
     let next = store_one(&mut opened, b"next", 3, true);
     assert_eq!(next.sequence, first.sequence.plus(2), "an EPOCH_START took the sequence that was cut back");
 }
+
+#[test]
+fn no_object_follows_a_seal_that_the_manifest_had_no_room_for() {
+    let disk = MemoryDisk::new();
+    let faulty = FaultyDisk::new(Arc::new(disk.clone()), FaultPlan::default());
+    let faults = faulty.faults();
+    let clock = Arc::new(crate::base::clock::ManualClock::default());
+    let options = crate::store::StoreOptions { segment_bytes: 256 << 10, ..small() };
+    let mut opened = crate::store::open(Arc::new(faulty), Some(IDENTITY), &options, clock).unwrap();
+    let first = store_one(&mut opened, &content(1, 100_000), 1, true);
+    faults.add(Fault::torn_write(10, 28).on("manifest"));
+    let numbers = numbers(&opened);
+    let error = opened.appender.append(&[put(&content(2, 100_000), 2)], 1, true, &numbers).unwrap_err();
+    assert!(matches!(error, crate::store::AppendError::Full { .. }), "{error}");
+    // A small one would still fit.
+    let next = store_one(&mut opened, b"next", 3, true);
+    assert_ne!(next.volume, first.volume);
+    let (name, _) = place(&opened, first);
+    let (_, bytes) = files(&disk).into_iter().find(|(file, _)| *file == name).unwrap();
+    let heads = (0..bytes.len()).step_by(8).filter(|&at| bytes[at..].starts_with(b"LARDNEED"));
+    assert_eq!(heads.filter(|&at| bytes[at + 17] == 4).count(), 1, "one SEAL");
+    drop(opened);
+    let opened = store(&disk.crash_clean());
+    assert_eq!(read(&opened.catalog.view(), first), Ok(Some(content(1, 100_000))));
+    assert_eq!(read(&opened.catalog.view(), next), Ok(Some(b"next".to_vec())));
+}
