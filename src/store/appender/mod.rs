@@ -58,6 +58,8 @@ pub struct Appender {
     pub(super) writers: BTreeMap<VolumeId, Writer>,
     /// The volume that takes objects.
     pub(super) active: Option<VolumeId>,
+    /// A number that was had for a volume that could not be made yet.
+    pub(super) spare: Option<VolumeId>,
     pub(super) failed: Option<Failure>,
     pub(super) scratch: Vec<u8>,
     pub(super) random: Random,
@@ -285,8 +287,14 @@ impl Appender {
                 self.seal(volume, wall_ms)?;
             }
         }
-        let volume = numbers.next().map_err(|error| AppendError::Numbers(Arc::new(error)))?;
+        let volume = match self.spare {
+            Some(volume) => volume,
+            None => numbers.next().map_err(|error| AppendError::Numbers(Arc::new(error)))?,
+        };
+        // Each number costs syncs on all disks: one for which there was no room is kept.
+        self.spare = Some(volume);
         self.create_volume(volume)?;
+        self.spare = None;
         Ok(volume)
     }
 

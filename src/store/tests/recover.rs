@@ -394,3 +394,22 @@ fn no_object_follows_a_seal_that_the_manifest_had_no_room_for() {
     assert_eq!(read(&opened.catalog.view(), first), Ok(Some(content(1, 100_000))));
     assert_eq!(read(&opened.catalog.view(), next), Ok(Some(b"next".to_vec())));
 }
+
+#[test]
+fn a_full_disk_uses_up_no_volume_numbers() {
+    let disk = MemoryDisk::new();
+    let faulty = FaultyDisk::new(Arc::new(disk.clone()), FaultPlan::default());
+    let faults = faulty.faults();
+    let clock = Arc::new(crate::base::clock::ManualClock::default());
+    let mut opened = crate::store::open(Arc::new(faulty), Some(IDENTITY), &small(), clock).unwrap();
+    let numbers = numbers(&opened);
+    faults.add(Fault::error(crate::disk::Call::Allocate, 28).times(5));
+    for _ in 0..5 {
+        let error = opened.appender.append(&[put(b"no room", 1)], 1, true, &numbers).unwrap_err();
+        assert!(matches!(error, crate::store::AppendError::Full { .. }), "{error}");
+    }
+    let outcomes = opened.appender.append(&[put(b"room", 2)], 1, true, &numbers).unwrap();
+    let [Appended::Stored(id)] = outcomes[..] else { panic!("{outcomes:?}") };
+    assert_eq!(id.volume.0, 1, "the number that was had stays to be used");
+    assert_eq!(read(&opened.catalog.view(), id), Ok(Some(b"room".to_vec())));
+}
