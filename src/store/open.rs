@@ -164,6 +164,7 @@ pub fn open(
         marked_at: now,
         writers,
         active,
+        spare: None,
         failed: None,
         scratch: Vec::new(),
         random: Random::default(),

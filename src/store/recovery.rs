@@ -100,6 +100,7 @@ impl Recovery<'_> {
             generation: state.generation,
             epoch: state.epoch(),
             epoch_due: false,
+            cut_back: false,
             sealed: state.sealed,
             next: Sequence(0),
             chain: CHAIN_START,
@@ -174,6 +175,7 @@ impl Recovery<'_> {
                     allocated: allocated.max(sector_end(plan.end)),
                     synced: Synced { next: plan.next, position: plan.end, chain: plan.chain },
                     closing_at: Some(plan.next),
+                    pending: false,
                     touched: self.clock.now(),
                 });
             }

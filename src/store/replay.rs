@@ -12,6 +12,7 @@ use crate::base::limits::ATTRIBUTE_BYTES_MAX;
 use crate::disk::File;
 use crate::journal::{Bounds, Format, Measured, Problem, Proof, Seen, Sight, Window, scan};
 use std::io;
+use std::ops::Bound;
 
 /// What a scan reads at once.
 const PIECE_BYTES: usize = 1 << 20;
@@ -61,7 +62,11 @@ impl Which<'_> {
     pub fn proof(&self) -> Proof {
         let closed = self.closed.map(|closed| closed.next);
         let mark = self.mark.filter(|mark| mark.base == self.base).map(|mark| mark.mark);
-        Proof { synced: closed.max(mark).unwrap_or(self.base), closed: self.closed.is_some() }
+        // A segment is synced before its successor is made, also if the record of its closing is lost.
+        let after = (Bound::Excluded(self.base), Bound::Unbounded);
+        let successor = self.state.segments.range(after).next().map(|(&base, _)| base);
+        let synced = closed.max(mark).max(successor).unwrap_or(self.base);
+        Proof { synced, closed: self.closed.is_some() }
     }
 }
 

@@ -90,7 +90,14 @@ impl Appender {
     }
 
     fn marks(&self, clean: bool) -> Marks {
-        Marks { clean, marks: self.writers.values().filter_map(Writer::mark).collect() }
+        let mut open: Vec<_> = self.writers.values().filter(|writer| writer.tail.is_some()).collect();
+        if open.len() > OPEN_TAILS_MAX {
+            // A group touched more volumes than there are entries: the longest untouched ones go without.
+            open.sort_by_key(|writer| std::cmp::Reverse(writer.tail.as_ref().map(|tail| tail.touched)));
+            open.truncate(OPEN_TAILS_MAX);
+            open.sort_by_key(|writer| writer.volume);
+        }
+        Marks { clean, marks: open.into_iter().filter_map(Writer::mark).collect() }
     }
 
     pub(super) fn create_volume(&mut self, volume: VolumeId) -> Result<(), AppendError> {
@@ -105,6 +112,7 @@ impl Appender {
                 generation,
                 epoch: Epoch(0),
                 epoch_due: true,
+                cut_back: false,
                 sealed: false,
                 next: Sequence(0),
                 chain: 0,
@@ -231,24 +239,31 @@ impl Appender {
             allocated,
             synced: Synced { next: writer.next, position: end, chain: writer.chain },
             closing_at: None,
+            pending: false,
             touched: self.clock.0.now(),
         });
         self.catalog.add(volume, Some(segment));
         Ok(())
     }
 
-    /// Closes the segment that rested longest when too many are open for the mark file.
+    /// Closes the segments that rested longest while too many are open for the mark file. Those that the group at hand
+    /// was written to stay open, be they too many: some are then without a mark until the next group closes them.
     fn rest_oldest_tail(&mut self, but: VolumeId) -> Result<(), AppendError> {
-        let open = self.writers.values().filter(|writer| writer.tail.is_some());
-        if open.clone().count() < OPEN_TAILS_MAX {
-            return Ok(());
-        }
         let active = self.active;
-        let oldest = open
-            .filter(|writer| writer.volume != but && Some(writer.volume) != active)
-            .min_by_key(|writer| writer.tail.as_ref().map(|tail| tail.touched))
-            .map(|writer| writer.volume);
-        oldest.map_or(Ok(()), |volume| self.close_tail(volume))
+        loop {
+            let open = self.writers.values().filter_map(|writer| Some((writer.volume, writer.tail.as_ref()?)));
+            if open.clone().count() < OPEN_TAILS_MAX {
+                return Ok(());
+            }
+            let oldest = open
+                .filter(|(volume, tail)| *volume != but && Some(*volume) != active && !tail.pending)
+                .min_by_key(|(_, tail)| tail.touched)
+                .map(|(volume, _)| volume);
+            match oldest {
+                Some(volume) => self.close_tail(volume)?,
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Closes the open segment of a volume for good.
@@ -300,8 +315,28 @@ impl Appender {
         let (epoch, first) = (Epoch(writer.epoch.0.saturating_add(1)), writer.next);
         self.record(&[Record::EpochStarted { volume, epoch, first }])?;
         let writer = self.writers.get_mut(&volume).expect("the volume was found above");
-        (writer.epoch, writer.epoch_due) = (epoch, false);
+        (writer.epoch, writer.epoch_due, writer.cut_back) = (epoch, false, false);
         Ok(())
+    }
+
+    /// At a stop: the manifest remembers which volumes must go on in a new epoch, as recovery reads it. False if it has
+    /// no room for that; then only an unclean stop says so.
+    pub(super) fn remember_epochs(&mut self) -> Result<bool, AppendError> {
+        let due = self.writers.values().filter(|writer| writer.cut_back);
+        let records: Vec<_> = due
+            .map(|writer| {
+                let epoch = Epoch(writer.epoch.0.saturating_add(1));
+                Record::EpochStarted { volume: writer.volume, epoch, first: writer.next }
+            })
+            .collect();
+        if records.is_empty() {
+            return Ok(true);
+        }
+        match self.record(&records) {
+            Ok(()) => Ok(true),
+            Err(AppendError::Full { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn record(&mut self, records: &[Record]) -> Result<(), AppendError> {

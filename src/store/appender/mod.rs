@@ -58,6 +58,8 @@ pub struct Appender {
     pub(super) writers: BTreeMap<VolumeId, Writer>,
     /// The volume that takes objects.
     pub(super) active: Option<VolumeId>,
+    /// A number that was had for a volume that could not be made yet.
+    pub(super) spare: Option<VolumeId>,
     pub(super) failed: Option<Failure>,
     pub(super) scratch: Vec<u8>,
     pub(super) random: Random,
@@ -147,7 +149,8 @@ impl Appender {
         self.guarded(|appender| {
             appender.sync_tails()?;
             appender.write_closing_frames()?;
-            appender.write_marks(true)
+            let remembered = appender.remember_epochs()?;
+            appender.write_marks(remembered)
         })
     }
 
@@ -275,13 +278,23 @@ impl Appender {
         if let Some(volume) = self.active {
             let writer = &self.writers[&volume];
             let after = writer.bytes().saturating_add(bytes).saturating_add(SECTOR_BYTES);
-            if after <= self.options.volume_bytes || writer.next == Sequence(0) {
+            if writer.sealed {
+                // The SEAL is in the log; the manifest had no room for it.
+                self.record_sealed(volume)?;
+            } else if after <= self.options.volume_bytes || writer.next == Sequence(0) {
                 return Ok(volume);
+            } else {
+                self.seal(volume, wall_ms)?;
             }
-            self.seal(volume, wall_ms)?;
         }
-        let volume = numbers.next().map_err(|error| AppendError::Numbers(Arc::new(error)))?;
+        let volume = match self.spare {
+            Some(volume) => volume,
+            None => numbers.next().map_err(|error| AppendError::Numbers(Arc::new(error)))?,
+        };
+        // Each number costs syncs on all disks: one for which there was no room is kept.
+        self.spare = Some(volume);
         self.create_volume(volume)?;
+        self.spare = None;
         Ok(volume)
     }
 
@@ -292,6 +305,8 @@ impl Appender {
         self.advance(&written);
         self.sync_tails()?;
         self.publish(&written, &mut []);
+        // No object may follow, whatever becomes of the record.
+        self.writers.get_mut(&volume).expect("it was written to").sealed = true;
         self.record_sealed(volume)
     }
 
@@ -333,6 +348,7 @@ impl Appender {
         }
         let tail = writer.tail.as_mut().expect("the tail was ensured above");
         tail.filled = tail.filled.max(end + zeros);
+        tail.pending = true;
         Ok(group)
     }
 
@@ -354,7 +370,7 @@ impl Appender {
         let writer = self.writers.get_mut(&done.volume).expect("it was written to");
         (writer.next, writer.chain) = (done.group.next, done.group.chain);
         if let Some(tail) = &mut writer.tail {
-            (tail.end, tail.touched) = (done.group.end, now);
+            (tail.end, tail.touched, tail.pending) = (done.group.end, now, false);
         }
     }
 
@@ -470,9 +486,9 @@ impl Group {
 fn cut_back(writer: &mut Writer, file: &Arc<dyn File>, end: u64) -> io::Result<()> {
     file.set_len(sector_end(end))?;
     file.sync_all()?;
-    writer.epoch_due = true;
+    (writer.epoch_due, writer.cut_back) = (true, true);
     if let Some(tail) = &mut writer.tail {
-        (tail.allocated, tail.filled) = (sector_end(end), sector_end(end));
+        (tail.allocated, tail.filled, tail.pending) = (sector_end(end), sector_end(end), false);
     }
     writer.set_synced();
     Ok(())

@@ -37,6 +37,8 @@ pub(in crate::store) struct Tail {
     pub synced: Synced,
     /// The last closing frame was written at this sequence.
     pub closing_at: Option<Sequence>,
+    /// A group is in the file that the writer does not stand behind yet: the segment may not be closed now.
+    pub pending: bool,
     /// When it was last appended to.
     pub touched: Moment,
 }
@@ -51,6 +53,8 @@ pub(in crate::store) struct Writer {
     pub epoch: Epoch,
     /// The next group begins a new epoch.
     pub epoch_due: bool,
+    /// It is due for bytes that were cut back, which nothing on the disk tells yet.
+    pub cut_back: bool,
     pub sealed: bool,
     pub next: Sequence,
     pub chain: u128,

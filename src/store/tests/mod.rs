@@ -5,4 +5,5 @@ mod golden;
 mod model;
 mod parse;
 mod recover;
+mod wide;
 mod world;

@@ -313,3 +313,103 @@ fn a_real_directory_takes_a_group_over_several_volumes() {
         assert_eq!(read(&opened.catalog.view(), *id), Ok(expected), "object {n}");
     }
 }
+
+#[test]
+fn damage_in_a_segment_that_has_a_successor_is_never_cut() {
+    let disk = MemoryDisk::new();
+    let mut opened = store(&disk);
+    let mut ids = vec![store_one(&mut opened, &content(0, 3000), 0, true)];
+    let (name, _) = place(&opened, ids[0]);
+    while place(&opened, ids[ids.len() - 1]).0 == name {
+        let n = ids.len() as u64;
+        ids.push(store_one(&mut opened, &content(n, 3000), n, true));
+    }
+    let last = ids[ids.len() - 2];
+    assert_eq!(last.volume, ids[ids.len() - 1].volume);
+    let (_, position) = place(&opened, last);
+    drop(opened);
+    let disk = disk.crash_clean();
+    // The record of closing is lost, and so is the last object of the segment.
+    let (_, manifest) = files(&disk).into_iter().find(|(file, _)| file == "manifest").unwrap();
+    let closed =
+        (512..manifest.len()).step_by(512).find(|&at| manifest[at..at + 4] == *b"LREC" && manifest[at + 24] == 3);
+    flip(&disk, "manifest", closed.unwrap() as u64 + 40, 1);
+    flip(&disk, &name, position + 40, 1);
+    let opened = store(&disk);
+    assert_eq!(opened.report.manifest_damaged, 1);
+    assert!(opened.report.cuts.is_empty(), "{:?}", opened.report.cuts);
+    assert!(read(&opened.catalog.view(), last).is_err(), "it was durable, so it is damaged and not absent");
+    assert_eq!(opened.report.damages.len(), 1, "{:?}", opened.report.damages);
+    drop(opened);
+    let again = store(&disk);
+    assert!(read(&again.catalog.view(), last).is_err() && again.report.cuts.is_empty());
+}
+
+#[test]
+fn what_was_cut_back_is_remembered_over_a_clean_stop() {
+    let disk = MemoryDisk::new();
+    let faulty = FaultyDisk::new(Arc::new(disk.clone()), FaultPlan::default());
+    let faults = faulty.faults();
+    let clock = Arc::new(crate::base::clock::ManualClock::default());
+    let mut opened = crate::store::open(Arc::new(faulty), Some(IDENTITY), &small(), clock).unwrap();
+    let first = store_one(&mut opened, b"first", 1, true);
+    let (name, _) = place(&opened, first);
+    faults.add(Fault::torn_write(700, 28).on(&name));
+    let numbers = numbers(&opened);
+    opened.appender.append(&[put(&content(2, 3000), 2)], 1, true, &numbers).unwrap_err();
+    opened.appender.close().unwrap();
+    drop((opened.superblock, opened.catalog));
+    // Twice, for it may rest through many clean stops.
+    let rested = store(&disk);
+    rested.appender.close().unwrap();
+    drop((rested.superblock, rested.catalog));
+    let mut opened = store(&disk);
+    assert!(opened.report.clean);
+    let next = store_one(&mut opened, b"next", 3, true);
+    assert_eq!(next.sequence, first.sequence.plus(2), "an EPOCH_START took the sequence that was cut back");
+}
+
+#[test]
+fn no_object_follows_a_seal_that_the_manifest_had_no_room_for() {
+    let disk = MemoryDisk::new();
+    let faulty = FaultyDisk::new(Arc::new(disk.clone()), FaultPlan::default());
+    let faults = faulty.faults();
+    let clock = Arc::new(crate::base::clock::ManualClock::default());
+    let options = crate::store::StoreOptions { segment_bytes: 256 << 10, ..small() };
+    let mut opened = crate::store::open(Arc::new(faulty), Some(IDENTITY), &options, clock).unwrap();
+    let first = store_one(&mut opened, &content(1, 100_000), 1, true);
+    faults.add(Fault::torn_write(10, 28).on("manifest"));
+    let numbers = numbers(&opened);
+    let error = opened.appender.append(&[put(&content(2, 100_000), 2)], 1, true, &numbers).unwrap_err();
+    assert!(matches!(error, crate::store::AppendError::Full { .. }), "{error}");
+    // A small one would still fit.
+    let next = store_one(&mut opened, b"next", 3, true);
+    assert_ne!(next.volume, first.volume);
+    let (name, _) = place(&opened, first);
+    let (_, bytes) = files(&disk).into_iter().find(|(file, _)| *file == name).unwrap();
+    let heads = (0..bytes.len()).step_by(8).filter(|&at| bytes[at..].starts_with(b"LARDNEED"));
+    assert_eq!(heads.filter(|&at| bytes[at + 17] == 4).count(), 1, "one SEAL");
+    drop(opened);
+    let opened = store(&disk.crash_clean());
+    assert_eq!(read(&opened.catalog.view(), first), Ok(Some(content(1, 100_000))));
+    assert_eq!(read(&opened.catalog.view(), next), Ok(Some(b"next".to_vec())));
+}
+
+#[test]
+fn a_full_disk_uses_up_no_volume_numbers() {
+    let disk = MemoryDisk::new();
+    let faulty = FaultyDisk::new(Arc::new(disk.clone()), FaultPlan::default());
+    let faults = faulty.faults();
+    let clock = Arc::new(crate::base::clock::ManualClock::default());
+    let mut opened = crate::store::open(Arc::new(faulty), Some(IDENTITY), &small(), clock).unwrap();
+    let numbers = numbers(&opened);
+    faults.add(Fault::error(crate::disk::Call::Allocate, 28).times(5));
+    for _ in 0..5 {
+        let error = opened.appender.append(&[put(b"no room", 1)], 1, true, &numbers).unwrap_err();
+        assert!(matches!(error, crate::store::AppendError::Full { .. }), "{error}");
+    }
+    let outcomes = opened.appender.append(&[put(b"room", 2)], 1, true, &numbers).unwrap();
+    let [Appended::Stored(id)] = outcomes[..] else { panic!("{outcomes:?}") };
+    assert_eq!(id.volume.0, 1, "the number that was had stays to be used");
+    assert_eq!(read(&opened.catalog.view(), id), Ok(Some(b"room".to_vec())));
+}
