@@ -71,7 +71,12 @@ impl VolumeNumbers for Numbers {
         self.highest.store(number.0, Ordering::Release);
         match (noted, last_error) {
             (0, Some(error)) => Err(error),
-            (0, None) => Err(used_up()),
+            (0, None) => Err(StoreError::Io {
+                place: "every disk of this node".to_string(),
+                action: "noting a volume number",
+                offset: 0,
+                error: std::io::ErrorKind::TimedOut.into(),
+            }),
             _ => Ok(number),
         }
     }

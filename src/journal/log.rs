@@ -238,6 +238,8 @@ impl RecordLog {
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                 (self.end, self.number) = before;
                 self.file.set_len(self.end)?;
+                // Some of it may have been written back: without this a power cut could bring a refused record to life.
+                self.file.sync_all()?;
                 self.allocated = self.end;
                 self.refused = false;
                 Err(error)
