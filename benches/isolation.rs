@@ -19,7 +19,7 @@ use support::node::{client, configuration, start};
 use support::{content, eventually};
 
 const OBJECTS: u64 = 2000;
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 7;
 
 struct Bench {
     node: Node,
@@ -91,7 +91,9 @@ fn beside(slow: bool, round: usize, rate: f64) -> [u64; 4] {
         bench.faults.set_cold(true);
         bench.faults.delay(&Call::ALL, Duration::from_millis(500));
     }
-    let outcomes = load(&bench, rate, 3);
+    // The first two seconds are not counted: the node learns how slow the disk is, and the first requests time out.
+    load(&bench, rate, 2);
+    let outcomes = load(&bench, rate, 4);
     let title = if slow { "one delayed by 500 ms" } else { "both healthy" };
     rows(&format!("{round}: {title}"), &bench.node, &outcomes);
     bench.faults.heal();
