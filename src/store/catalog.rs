@@ -31,6 +31,8 @@ pub struct CatalogStats {
     pub tombstones: u64,
     /// Needles that do not verify.
     pub damaged: u64,
+    /// Bytes of memory that the index takes.
+    pub index_bytes: u64,
 }
 
 /// The segments of one volume, by their first sequence.
@@ -82,6 +84,19 @@ impl View {
         self.volumes.get(index)
     }
 
+    fn replaced(&self, segment: Arc<Segment>) -> Self {
+        let mut volumes = self.volumes.clone();
+        let found = volumes.binary_search_by_key(&segment.volume(), |view| view.volume);
+        if let Some(view) = found.ok().and_then(|index| volumes.get_mut(index)) {
+            let view = Arc::make_mut(view);
+            let range = segment.base()..segment.next();
+            view.segments.retain(|other| !range.contains(&other.base()));
+            let place = view.segments.partition_point(|other| other.base() < segment.base());
+            view.segments.insert(place, segment);
+        }
+        Self { volumes }
+    }
+
     fn with(&self, volume: VolumeId, segment: Option<Arc<Segment>>) -> Self {
         let mut volumes = self.volumes.clone();
         let index = match volumes.binary_search_by_key(&volume, |view| view.volume) {
@@ -130,6 +145,7 @@ impl Catalog {
             let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
             stats.segments += 1;
             stats.segment_bytes += segment.end();
+            stats.index_bytes += segment.index_bytes();
             stats.objects += of(&counts.objects).saturating_sub(of(&counts.deleted));
             stats.object_bytes += of(&counts.object_bytes).saturating_sub(of(&counts.deleted_bytes));
             stats.deleted += of(&counts.deleted);
@@ -138,6 +154,17 @@ impl Catalog {
             stats.damaged += of(&counts.damaged);
         }
         stats
+    }
+
+    /// Puts a compacted segment in the place of all that lie in its range.
+    pub(super) fn replace(&self, segment: Arc<Segment>) {
+        let old = {
+            let mut view = self.view.lock();
+            let new = Arc::new(view.replaced(segment));
+            std::mem::replace(&mut *view, new)
+        };
+        self.version.fetch_add(1, Ordering::AcqRel);
+        drop(old);
     }
 
     /// Adds a segment, or a volume without one.

@@ -29,7 +29,13 @@ impl Handles {
     /// A handle for a file, closed until it is asked for.
     #[must_use]
     pub fn handle(self: &Arc<Self>, name: String) -> Arc<Handle> {
-        Arc::new(Handle { name, handles: Arc::clone(self), file: Mutex::new(None), used: AtomicBool::new(false) })
+        Arc::new(Handle {
+            name,
+            handles: Arc::clone(self),
+            file: Mutex::new(None),
+            used: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
+        })
     }
 
     fn admit(&self, handle: &Arc<Handle>) {
@@ -60,6 +66,8 @@ pub struct Handle {
     handles: Arc<Handles>,
     file: Mutex<Option<Arc<dyn File>>>,
     used: AtomicBool,
+    /// The segment has been replaced: nobody opens its file any more.
+    retired: AtomicBool,
 }
 
 impl Handle {
@@ -82,13 +90,17 @@ impl Handle {
     /// The file, opened if it is not; may close another.
     ///
     /// # Errors
-    /// Those of opening.
+    /// Those of opening; [`io::ErrorKind::NotFound`] once it is retired.
     pub fn file(self: &Arc<Self>) -> io::Result<Arc<dyn File>> {
         if let Some(file) = self.open_already() {
             return Ok(file);
         }
         let opened = self.handles.disk.open(&self.name, Open::Read)?;
         let mut slot = self.file.lock();
+        // Looked at under the lock: whoever retires the handle afterwards finds the file in it.
+        if self.retired.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         if let Some(other) = slot.as_ref().map(Arc::clone) {
             drop(slot);
             return Ok(other);
@@ -97,6 +109,13 @@ impl Handle {
         drop(slot);
         self.handles.admit(self);
         Ok(opened)
+    }
+
+    /// Nobody gets the file from here any more; those who have it go on reading. Returns it, if it was open.
+    pub fn retire(&self) -> Option<Arc<dyn File>> {
+        let mut slot = self.file.lock();
+        self.retired.store(true, Ordering::Release);
+        slot.take()
     }
 
     /// Shares the writer's file with readers, uncounted while it is written.

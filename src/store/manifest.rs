@@ -8,10 +8,12 @@
 //!  4 VolumeSealed    volume u32 | zero u32
 //!  5 EpochStarted    volume u32 | epoch u32 | first u64
 //!  6 DamageFound     volume u32 | zero u32 | first u64 | count u64
-//!  7 Swap            kept for compaction; a program that does not know it refuses the directory
-//!  8 SegmentDropped  volume u32 | zero u32 | base u64
+//!  7 Swap            volume u32 | edition u32 | base u64 | end u64 | next u64 | needles u64 | objects u64 | tombstones u64 | chain u128 | digest u128
+//!  8 SegmentDropped  volume u32 | edition u32 | base u64
 //! ```
-//! *next* is the sequence behind the segment, *chain* the digest there, *end* the byte behind its last needle.
+//! *next* is the sequence behind the segment, *chain* the volume's digest there, *end* the byte behind its last needle.
+//! A Swap puts one compacted segment in the place of all that lie in its range *base* to *next*; *edition* is the number
+//! of its file, *digest* the chain digest over its own needles alone.
 //!
 //! Written by the append lane only. Always: a file is named here, durably, before it holds anything acknowledged; the
 //! manifest, not the directory, is the truth.
@@ -33,8 +35,7 @@ const SEGMENT_CLOSED: u16 = 3;
 const VOLUME_SEALED: u16 = 4;
 const EPOCH_STARTED: u16 = 5;
 const DAMAGE_FOUND: u16 = 6;
-/// Compaction's record: some segments are replaced by another.
-pub const SWAP: u16 = 7;
+const SWAP: u16 = 7;
 const SEGMENT_DROPPED: u16 = 8;
 
 /// One fact.
@@ -90,12 +91,23 @@ pub enum Record {
         /// How many, without a gap.
         count: u64,
     },
+    /// A compacted segment is there in the place of all that lie in its range; their files may be deleted.
+    Swap {
+        /// The volume.
+        volume: VolumeId,
+        /// Its first sequence.
+        base: Sequence,
+        /// What it holds.
+        closed: Closed,
+    },
     /// A segment is not needed any more; its file may be deleted.
     SegmentDropped {
         /// The volume.
         volume: VolumeId,
         /// Its first sequence.
         base: Sequence,
+        /// The number of its file.
+        edition: u32,
     },
 }
 
@@ -112,8 +124,40 @@ pub struct Closed {
     pub objects: u64,
     /// Tombstones.
     pub tombstones: u64,
-    /// The chain digest behind its last needle.
+    /// The volume's chain digest behind its last needle.
     pub chain: u128,
+    /// The number of its file: 0 as it was appended, higher when it was compacted.
+    pub edition: u32,
+    /// Of a compacted segment the chain digest over its own needles, else 0.
+    pub digest: u128,
+}
+
+impl Closed {
+    fn fields<const N: usize>(&self, volume: VolumeId, base: Sequence) -> Fields<N> {
+        Fields::<N>::default()
+            .u32(0, volume.0)
+            .u32(4, self.edition)
+            .u64(8, base.0)
+            .u64(16, self.end)
+            .u64(24, self.next.0)
+            .u64(32, self.needles)
+            .u64(40, self.objects)
+            .u64(48, self.tombstones)
+            .u128(56, self.chain)
+    }
+
+    fn parse<const N: usize>(body: &[u8; N]) -> Self {
+        Self {
+            end: u64_at(body, 16),
+            next: Sequence(u64_at(body, 24)),
+            needles: u64_at(body, 32),
+            objects: u64_at(body, 40),
+            tombstones: u64_at(body, 48),
+            chain: u128_at(body, 56),
+            edition: u32_at(body, 4),
+            digest: 0,
+        }
+    }
 }
 
 impl Record {
@@ -127,20 +171,12 @@ impl Record {
             Self::SegmentOpened { volume, base, epoch } => {
                 (SEGMENT_OPENED, Fields::<16>::default().u32(0, volume.0).u32(4, epoch.0).u64(8, base.0).0.to_vec())
             }
-            Self::SegmentClosed { volume, base, closed } => (
-                SEGMENT_CLOSED,
-                Fields::<72>::default()
-                    .u32(0, volume.0)
-                    .u64(8, base.0)
-                    .u64(16, closed.end)
-                    .u64(24, closed.next.0)
-                    .u64(32, closed.needles)
-                    .u64(40, closed.objects)
-                    .u64(48, closed.tombstones)
-                    .u128(56, closed.chain)
-                    .0
-                    .to_vec(),
-            ),
+            Self::SegmentClosed { volume, base, closed } => {
+                (SEGMENT_CLOSED, closed.fields::<72>(volume, base).0.to_vec())
+            }
+            Self::Swap { volume, base, closed } => {
+                (SWAP, closed.fields::<88>(volume, base).u128(72, closed.digest).0.to_vec())
+            }
             Self::VolumeSealed { volume } => (VOLUME_SEALED, Fields::<8>::default().u32(0, volume.0).0.to_vec()),
             Self::EpochStarted { volume, epoch, first } => {
                 (EPOCH_STARTED, Fields::<16>::default().u32(0, volume.0).u32(4, epoch.0).u64(8, first.0).0.to_vec())
@@ -148,8 +184,8 @@ impl Record {
             Self::DamageFound { volume, first, count } => {
                 (DAMAGE_FOUND, Fields::<24>::default().u32(0, volume.0).u64(8, first.0).u64(16, count).0.to_vec())
             }
-            Self::SegmentDropped { volume, base } => {
-                (SEGMENT_DROPPED, Fields::<16>::default().u32(0, volume.0).u64(8, base.0).0.to_vec())
+            Self::SegmentDropped { volume, base, edition } => {
+                (SEGMENT_DROPPED, Fields::<16>::default().u32(0, volume.0).u32(4, edition).u64(8, base.0).0.to_vec())
             }
         }
     }
@@ -169,15 +205,12 @@ impl Record {
             }
             (SEGMENT_CLOSED, 72) => {
                 let body = body.first_chunk::<72>()?;
-                let closed = Closed {
-                    end: u64_at(body, 16),
-                    next: Sequence(u64_at(body, 24)),
-                    needles: u64_at(body, 32),
-                    objects: u64_at(body, 40),
-                    tombstones: u64_at(body, 48),
-                    chain: u128_at(body, 56),
-                };
-                Self::SegmentClosed { volume, base: Sequence(u64_at(body, 8)), closed }
+                Self::SegmentClosed { volume, base: Sequence(u64_at(body, 8)), closed: Closed::parse(body) }
+            }
+            (SWAP, 88) => {
+                let body = body.first_chunk::<88>()?;
+                let closed = Closed { digest: u128_at(body, 72), ..Closed::parse(body) };
+                Self::Swap { volume, base: Sequence(u64_at(body, 8)), closed }
             }
             (VOLUME_SEALED, 8) => Self::VolumeSealed { volume },
             (EPOCH_STARTED, 16) => {
@@ -190,10 +223,8 @@ impl Record {
             }
             (SEGMENT_DROPPED, 16) => {
                 let body = body.first_chunk::<16>()?;
-                Self::SegmentDropped { volume, base: Sequence(u64_at(body, 8)) }
+                Self::SegmentDropped { volume, base: Sequence(u64_at(body, 8)), edition: u32_at(body, 4) }
             }
-            // Known by number only: compaction gives it a body.
-            (SWAP, _) => return None,
             _ => return None,
         };
         Some(record)
@@ -236,8 +267,8 @@ impl VolumeState {
 pub struct ManifestState {
     /// Volumes by number.
     pub volumes: BTreeMap<VolumeId, VolumeState>,
-    /// Segments whose files may be deleted.
-    pub dropped: BTreeSet<(VolumeId, Sequence)>,
+    /// Segments whose files may be deleted, by volume, first sequence and edition.
+    pub dropped: BTreeSet<(VolumeId, Sequence, u32)>,
 }
 
 impl ManifestState {
@@ -250,7 +281,7 @@ impl ManifestState {
             }
             Record::SegmentOpened { volume, base, epoch } => {
                 self.volumes.entry(volume).or_default().segments.insert(base, (epoch, None));
-                self.dropped.remove(&(volume, base));
+                self.dropped.remove(&(volume, base, 0));
             }
             Record::SegmentClosed { volume, base, closed } => {
                 let segments = &mut self.volumes.entry(volume).or_default().segments;
@@ -268,11 +299,28 @@ impl ManifestState {
                 let known = damaged.entry(first).or_default();
                 *known = count.max(*known);
             }
-            Record::SegmentDropped { volume, base } => {
-                if let Some(state) = self.volumes.get_mut(&volume) {
-                    state.segments.remove(&base);
+            Record::Swap { volume, base, closed } => {
+                let segments = &mut self.volumes.entry(volume).or_default().segments;
+                let within = segments.range(base..closed.next.max(base));
+                let replaced: Vec<(Sequence, u32)> =
+                    within.map(|(&base, (_, its))| (base, its.map_or(0, |its| its.edition))).collect();
+                for (old, edition) in replaced {
+                    segments.remove(&old);
+                    self.dropped.insert((volume, old, edition));
                 }
-                self.dropped.insert((volume, base));
+                // The epoch at opening is of no use to a segment that is closed.
+                segments.insert(base, (Epoch(0), Some(closed)));
+                self.dropped.remove(&(volume, base, closed.edition));
+            }
+            Record::SegmentDropped { volume, base, edition } => {
+                if let Some(state) = self.volumes.get_mut(&volume) {
+                    let is_it =
+                        |(_, closed): &(Epoch, Option<Closed>)| closed.map_or(0, |closed| closed.edition) == edition;
+                    if state.segments.get(&base).is_some_and(is_it) {
+                        state.segments.remove(&base);
+                    }
+                }
+                self.dropped.insert((volume, base, edition));
             }
         }
     }
@@ -287,9 +335,12 @@ impl ManifestState {
                 records.push(Record::EpochStarted { volume, epoch, first });
             }
             for (&base, &(epoch, closed)) in &state.segments {
-                records.push(Record::SegmentOpened { volume, base, epoch });
-                if let Some(closed) = closed {
-                    records.push(Record::SegmentClosed { volume, base, closed });
+                match closed {
+                    Some(closed) if closed.edition > 0 => records.push(Record::Swap { volume, base, closed }),
+                    closed => {
+                        records.push(Record::SegmentOpened { volume, base, epoch });
+                        records.extend(closed.map(|closed| Record::SegmentClosed { volume, base, closed }));
+                    }
                 }
             }
             for (&first, &count) in &state.damaged {
@@ -299,8 +350,8 @@ impl ManifestState {
                 records.push(Record::VolumeSealed { volume });
             }
         }
-        for &(volume, base) in &self.dropped {
-            records.push(Record::SegmentDropped { volume, base });
+        for &(volume, base, edition) in &self.dropped {
+            records.push(Record::SegmentDropped { volume, base, edition });
         }
         records
     }

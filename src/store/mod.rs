@@ -21,6 +21,7 @@ mod replay;
 mod segment;
 mod segment_header;
 mod slots;
+mod sparse;
 mod superblock;
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,28 @@ pub fn parse_segment(name: &str) -> Option<(VolumeId, Sequence)> {
     (segment(id.0, id.1) == name).then_some(id)
 }
 
+/// The file of a segment in one of its editions: 0 is as it was appended, each compaction makes the next one.
+#[must_use]
+pub fn edition(volume: VolumeId, base: Sequence, edition: u32) -> String {
+    if edition == 0 {
+        segment(volume, base)
+    } else {
+        format!("v{:08x}-{:016x}-{edition:08x}{SEGMENT_SUFFIX}", volume.0, base.0)
+    }
+}
+
+/// Volume, base and edition of a segment's name; `None` for any other name, and for any but the canonical spelling.
+#[must_use]
+pub fn parse_edition(name: &str) -> Option<(VolumeId, Sequence, u32)> {
+    if let Some((volume, base)) = parse_segment(name) {
+        return Some((volume, base, 0));
+    }
+    let (front, number) = name.strip_suffix(SEGMENT_SUFFIX)?.rsplit_once('-')?;
+    let (volume, base) = parse_segment(&format!("{front}{SEGMENT_SUFFIX}"))?;
+    let number = u32::from_str_radix(number, 16).ok()?;
+    (number > 0 && edition(volume, base, number) == name).then_some((volume, base, number))
+}
+
 /// Where a segment that the manifest never named is moved to.
 #[must_use]
 pub fn aside(name: &str, number: u32) -> String {
@@ -55,8 +77,15 @@ mod tests {
             "v0000000A-0000000000000000.segment",
             "manifest",
             "v00000001-0000000000000000.segment.aside",
+            "v00000001-0000000000000000-00000001.segment",
         ] {
             assert_eq!(parse_segment(other), None, "{other}");
         }
+        let copy = edition(VolumeId(1), Sequence(0), 2);
+        assert_eq!(copy, "v00000001-0000000000000000-00000002.segment");
+        assert_eq!(parse_edition(&copy), Some((VolumeId(1), Sequence(0), 2)));
+        assert_eq!(parse_edition(&name), Some((VolumeId(1), Sequence(0), 0)));
+        assert_eq!(parse_edition("v00000001-0000000000000000-00000000.segment"), None);
+        assert_eq!(parse_edition("v00000001-0000000000000000-2.segment"), None);
     }
 }

@@ -358,7 +358,7 @@ fn tidy(
         if named {
             continue;
         }
-        if state.dropped.contains(&(volume, base)) {
+        if state.dropped.contains(&(volume, base, 0)) {
             disk.remove(name).map_err(StoreError::io(disk, name, "remove"))?;
             report.deleted.push(entry.name.clone());
             continue;

@@ -159,7 +159,8 @@ impl Recovery<'_> {
         writer.chain = which.closed.map_or(plan.chain, |closed| closed.chain);
         writer.sealed |= mended.sealed;
         self.catalog.add(which.volume, Some(Arc::clone(&mended.segment)));
-        if which.closed.is_some() {
+        if let Some(closed) = which.closed {
+            mended.segment.set_closed(closed);
             writer.closed_bytes += mended.segment.end();
             return Ok(());
         }
@@ -188,7 +189,9 @@ impl Recovery<'_> {
                     objects: counts.objects.load(Ordering::Relaxed),
                     tombstones: counts.tombstones.load(Ordering::Relaxed),
                     chain: plan.chain,
+                    ..Closed::default()
                 };
+                mended.segment.set_closed(closed);
                 self.news.push(Record::SegmentClosed { volume: which.volume, base: which.base, closed });
                 writer.closed_bytes += plan.end;
             }

@@ -55,7 +55,7 @@ pub(super) struct Which<'a> {
 
 impl Which<'_> {
     pub fn name(&self) -> String {
-        names::segment(self.volume, self.base)
+        names::edition(self.volume, self.base, self.closed.map_or(0, |closed| closed.edition))
     }
 
     /// Everything below was synced, says something outside the segment.

@@ -4,12 +4,14 @@
 //! so whoever sees a sequence sees its slot; the published end only grows.
 
 use super::handles::Handle;
+use super::manifest::Closed;
 use super::slots::{Slot, Slots};
+use super::sparse::Sparse;
 use crate::base::ids::{Sequence, VolumeId};
 use crate::disk::File;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Where a needle lies: the bytes `position..bound` of the segment's file contain it, and perhaps more behind it.
 #[derive(Debug, Clone)]
@@ -58,6 +60,15 @@ pub struct Counts {
     pub damaged: AtomicU64,
 }
 
+/// The slots of a segment, in the form that suits what it holds.
+#[derive(Debug)]
+enum Index {
+    /// One for each sequence: the segment is as it was appended.
+    Dense(Slots),
+    /// One for each needle that compaction kept.
+    Sparse(Sparse),
+}
+
 /// One segment.
 #[derive(Debug)]
 pub struct Segment {
@@ -65,10 +76,12 @@ pub struct Segment {
     base: Sequence,
     salt: u64,
     handle: Arc<Handle>,
-    slots: Slots,
+    index: Index,
     end: AtomicU64,
     next: AtomicU64,
     counts: Counts,
+    /// What the manifest says of it, once it takes no more.
+    closed: OnceLock<Closed>,
 }
 
 impl Segment {
@@ -80,10 +93,34 @@ impl Segment {
             base,
             salt,
             handle,
-            slots: Slots::new(capacity),
+            index: Index::Dense(Slots::new(capacity)),
             end: AtomicU64::new(end),
             next: AtomicU64::new(base.0),
             counts: Counts::default(),
+            closed: OnceLock::new(),
+        }
+    }
+
+    /// A compacted segment, whole.
+    #[must_use]
+    pub(super) fn compacted(
+        volume: VolumeId,
+        base: Sequence,
+        salt: u64,
+        handle: Arc<Handle>,
+        closed: Closed,
+        sparse: Sparse,
+    ) -> Self {
+        Self {
+            volume,
+            base,
+            salt,
+            handle,
+            index: Index::Sparse(sparse),
+            end: AtomicU64::new(closed.end),
+            next: AtomicU64::new(closed.next.0),
+            counts: Counts::default(),
+            closed: OnceLock::from(closed),
         }
     }
 
@@ -143,6 +180,40 @@ impl Segment {
         &self.counts
     }
 
+    /// What the manifest says of it; `None` while it takes needles.
+    #[must_use]
+    pub(super) fn closed(&self) -> Option<Closed> {
+        self.closed.get().copied()
+    }
+
+    /// It takes no more.
+    pub(super) fn set_closed(&self, closed: Closed) {
+        // Said once, and by one thread.
+        let said = *self.closed.get_or_init(|| closed);
+        debug_assert_eq!(said, closed, "a segment is closed once");
+    }
+
+    /// Bytes of memory that its index takes.
+    #[must_use]
+    pub fn index_bytes(&self) -> u64 {
+        match &self.index {
+            Index::Dense(slots) => slots.bytes(),
+            Index::Sparse(sparse) => sparse.bytes(),
+        }
+    }
+
+    /// All needles that are published, in the order of their sequences and of their places in the file.
+    pub(super) fn entries(&self) -> Box<dyn Iterator<Item = (Sequence, Slot)> + '_> {
+        let base = self.base.0;
+        match &self.index {
+            Index::Dense(slots) => {
+                let all = (0..self.next().0.saturating_sub(base)).map(move |offset| (offset, slots.load(offset)));
+                Box::new(all.filter(|(_, slot)| !slot.is_absent()).map(move |(at, slot)| (Sequence(base + at), slot)))
+            }
+            Index::Sparse(sparse) => Box::new(sparse.entries().map(move |(at, slot)| (Sequence(base + at), slot))),
+        }
+    }
+
     /// Looks a sequence up that belongs to this segment.
     #[must_use]
     pub fn locate(self: &Arc<Self>, sequence: Sequence) -> Located {
@@ -150,7 +221,7 @@ impl Segment {
         let Some(offset) = sequence.0.checked_sub(self.base.0).filter(|_| sequence < next) else {
             return Located::Absent;
         };
-        let slot = self.slots.load(offset);
+        let slot = self.load(offset);
         if slot.is_absent() {
             return Located::Absent;
         }
@@ -173,33 +244,70 @@ impl Segment {
 
     /// Where the needle at `offset` has ended: the next used position, or the published end.
     fn bound(&self, offset: u64, position: u64, next: Sequence) -> u64 {
-        let used = (offset + 1..next.0 - self.base.0)
-            .map(|later| self.slots.load(later))
-            .find(|slot| slot.position() > position);
+        let used = match &self.index {
+            Index::Dense(slots) => (offset + 1..next.0 - self.base.0)
+                .map(|later| slots.load(later))
+                .find(|slot| slot.position() > position),
+            Index::Sparse(sparse) => Some(sparse.following(offset)).filter(|slot| slot.position() > position),
+        };
         used.map_or_else(|| self.end(), Slot::position)
+    }
+
+    fn load(&self, offset: u64) -> Slot {
+        match &self.index {
+            Index::Dense(slots) => slots.load(offset),
+            Index::Sparse(sparse) => sparse.load(offset),
+        }
+    }
+
+    fn mark(&self, offset: u64, flags: Slot) -> Slot {
+        match &self.index {
+            Index::Dense(slots) => slots.mark(offset, flags),
+            Index::Sparse(sparse) => sparse.mark(offset, flags),
+        }
     }
 
     pub(super) fn handle(&self) -> &Arc<Handle> {
         &self.handle
     }
 
-    /// How many needles the index has room for.
+    /// How many sequences from its first on the index can hold.
     pub(super) fn capacity(&self) -> u64 {
-        self.slots.capacity()
+        match &self.index {
+            Index::Dense(slots) => slots.capacity(),
+            Index::Sparse(_) => self.next().0 - self.base.0,
+        }
     }
 
     /// Whether so many more needles fit the index.
     pub(super) fn has_room(&self, count: u64) -> bool {
-        (self.next().0 - self.base.0).saturating_add(count) <= self.slots.capacity()
+        (self.next().0 - self.base.0).saturating_add(count) <= self.capacity()
     }
 
-    /// Stores a slot that is not published yet, or is being rebuilt.
+    /// Stores a slot of a dense index that is not published yet, or is being rebuilt.
     pub(super) fn store(&self, sequence: Sequence, slot: Slot) {
-        self.slots.store(sequence.0 - self.base.0, slot);
+        match &self.index {
+            Index::Dense(slots) => slots.store(sequence.0 - self.base.0, slot),
+            Index::Sparse(_) => unreachable!("a compacted segment takes no needles"),
+        }
     }
 
     pub(super) fn slot(&self, sequence: Sequence) -> Slot {
-        self.slots.load(sequence.0 - self.base.0)
+        sequence.0.checked_sub(self.base.0).map_or(Slot::ABSENT, |offset| self.load(offset))
+    }
+
+    /// Marks a needle that the index knows as damaged; false if it was before, or is not there.
+    pub(super) fn damage(&self, sequence: Sequence) -> bool {
+        let Some(offset) = sequence.0.checked_sub(self.base.0).filter(|_| sequence < self.next()) else {
+            return false;
+        };
+        let slot = self.load(offset);
+        if slot.is_absent() || slot.is_damaged() {
+            return false;
+        }
+        self.mark(offset, Slot::ABSENT.damaged());
+        self.counts.damaged.fetch_add(1, Ordering::Relaxed);
+        true
     }
 
     /// Publishes everything below `next`, and the bytes up to `end`.
@@ -214,11 +322,11 @@ impl Segment {
         let Some(offset) = sequence.0.checked_sub(self.base.0).filter(|_| sequence < self.next()) else {
             return false;
         };
-        let slot = self.slots.load(offset);
+        let slot = self.load(offset);
         if slot.is_absent() || slot.is_deleted() || (slot.is_other_kind() && !slot.is_damaged()) {
             return false;
         }
-        self.slots.delete(offset);
+        self.mark(offset, Slot::ABSENT.deleted());
         let bytes = self.bound(offset, slot.position(), self.next()) - slot.position();
         self.counts.deleted.fetch_add(1, Ordering::Relaxed);
         self.counts.deleted_bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -1,13 +1,14 @@
 //! The first sector of a segment file: whose it is, and the key of everything in it.
 //!
 //! ```text
-//!  0        8        16    20     24               40               56       64       72       80
-//!  +--------+--------+-----+------+----------------+----------------+--------+--------+--------+-- zeros to 512
-//!  | magic  |checksum|vers.|volume| cluster        | disk           | base   | salt   | gener. |
-//!  +--------+--------+-----+------+----------------+----------------+--------+--------+--------+--
+//!  0        8        16    20     24               40               56       64       72       80      84   88     96
+//!  +--------+--------+-----+------+----------------+----------------+--------+--------+--------+-------+----+------+-- zeros to 512
+//!  | magic  |checksum|vers.|volume| cluster        | disk           | base   | salt   | gener. |edition|zero| next |
+//!  +--------+--------+-----+------+----------------+----------------+--------+--------+--------+-------+----+------+--
 //! ```
 //! *magic* `LARDSEGM`; *checksum* XXH3-64 of all behind it, unkeyed, for the key is inside; *base* is the first
 //! sequence of the segment; *salt* is the volume's, the same on every replica; *gener.* is the replica generation.
+//! *edition* is 0 for a segment as it was appended; a compacted one has a higher one, and says in *next* where its range ends.
 //! Every field is in the manifest too: a damaged header costs nothing, and a damaged manifest can be rebuilt from headers.
 
 use crate::base::checksum::keyed;
@@ -29,6 +30,8 @@ const AT_DISK: usize = 40;
 const AT_BASE: usize = 56;
 const AT_SALT: usize = 64;
 const AT_GENERATION: usize = 72;
+const AT_EDITION: usize = 80;
+const AT_NEXT: usize = 88;
 
 /// What the first sector of a segment says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,10 @@ pub struct SegmentHeader {
     pub salt: u64,
     /// The life of this replica.
     pub generation: u64,
+    /// 0: as it was appended; else the number of the compaction that made it.
+    pub edition: u32,
+    /// Of a compacted segment the sequence behind it, else 0.
+    pub next: Sequence,
 }
 
 impl SegmentHeader {
@@ -59,7 +66,9 @@ impl SegmentHeader {
             .u128(AT_DISK, self.disk.0)
             .u64(AT_BASE, self.base.0)
             .u64(AT_SALT, self.salt)
-            .u64(AT_GENERATION, self.generation);
+            .u64(AT_GENERATION, self.generation)
+            .u32(AT_EDITION, self.edition)
+            .u64(AT_NEXT, self.next.0);
         let checksum = keyed(0, &fields.0[AT_VERSION..]);
         fields.u64(AT_CHECKSUM, checksum).0
     }
@@ -78,6 +87,8 @@ impl SegmentHeader {
             base: Sequence(u64_at(bytes, AT_BASE)),
             salt: u64_at(bytes, AT_SALT),
             generation: u64_at(bytes, AT_GENERATION),
+            edition: u32_at(bytes, AT_EDITION),
+            next: Sequence(u64_at(bytes, AT_NEXT)),
         })
     }
 }

@@ -23,6 +23,23 @@ const DAMAGED: u32 = 1 << 31;
 pub struct Slot(u32);
 
 impl Slot {
+    /// No needle.
+    pub const ABSENT: Self = Self(0);
+
+    pub(super) fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
+    pub(super) fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The same, deleted.
+    #[must_use]
+    pub fn deleted(self) -> Self {
+        Self(self.0 | DELETED)
+    }
+
     /// A needle at `position`, a multiple of 8 below 4 GiB.
     #[must_use]
     pub fn at(position: u64) -> Self {
@@ -111,9 +128,16 @@ impl Slots {
         self.cell(offset).store(slot.0, Ordering::Release);
     }
 
-    /// Marks a needle as deleted and returns what was there before.
-    pub fn delete(&self, offset: u64) -> Slot {
-        Slot(self.cell(offset).fetch_or(DELETED, Ordering::AcqRel))
+    /// Sets flags of a slot and returns what was there before.
+    pub fn mark(&self, offset: u64, flags: Slot) -> Slot {
+        Slot(self.cell(offset).fetch_or(flags.0, Ordering::AcqRel))
+    }
+
+    /// Bytes of memory.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let made = self.0.iter().filter(|chunk| chunk.get().is_some()).count();
+        (self.0.len() * size_of::<OnceLock<Chunk>>() + made * CHUNK_SLOTS * size_of::<AtomicU32>()) as u64
     }
 
     fn cell(&self, offset: u64) -> &AtomicU32 {

@@ -184,6 +184,8 @@ impl Appender {
             base,
             salt,
             generation: writer.generation,
+            edition: 0,
+            next: Sequence(0),
         };
         let first_bytes = SEGMENT_HEADER_BYTES as u64 + SECTOR_BYTES + FRAME_BYTES as u64;
         let made = self.make_segment_file(&name, &header, sector_end(first_bytes));
@@ -300,6 +302,7 @@ impl Appender {
         let place = self.place(volume);
         let writer = self.writers.get_mut(&volume).expect("the volume was found above");
         let Some(tail) = writer.tail.take() else { return Ok(()) };
+        tail.segment.set_closed(writer.closed(&tail));
         writer.closed_bytes += tail.end;
         tail.file.set_len(tail.end).map_err(|error| failure(place, "cut", error))?;
         tail.segment.handle().unpin();

@@ -118,6 +118,7 @@ impl Writer {
             objects: counts.objects.load(Ordering::Relaxed),
             tombstones: counts.tombstones.load(Ordering::Relaxed),
             chain: self.chain,
+            ..Closed::default()
         }
     }
 }

@@ -35,12 +35,16 @@ pub fn header() -> SegmentHeader {
         base: Sequence(4),
         salt: 5,
         generation: 6,
+        edition: 0,
+        next: Sequence(0),
     }
 }
 
 pub fn records() -> Vec<Record> {
     let (volume, base) = (VolumeId(1), Sequence(0));
-    let closed = Closed { end: 2, next: Sequence(3), needles: 4, objects: 5, tombstones: 6, chain: 7 };
+    let closed =
+        Closed { end: 2, next: Sequence(3), needles: 4, objects: 5, tombstones: 6, chain: 7, ..Closed::default() };
+    let swapped = Closed { edition: 1, digest: 8, ..closed };
     vec![
         Record::VolumeCreated { volume, salt: 2, generation: 3 },
         Record::EpochStarted { volume, epoch: Epoch(1), first: base },
@@ -48,8 +52,9 @@ pub fn records() -> Vec<Record> {
         Record::SegmentClosed { volume, base, closed },
         Record::DamageFound { volume, first: Sequence(2), count: 3 },
         Record::SegmentOpened { volume, base: Sequence(9), epoch: Epoch(1) },
-        Record::SegmentDropped { volume, base: Sequence(9) },
+        Record::SegmentDropped { volume, base: Sequence(9), edition: 0 },
         Record::VolumeSealed { volume },
+        Record::Swap { volume, base, closed: swapped },
     ]
 }
 
@@ -144,5 +149,5 @@ fn manifest_records() {
         "4c52454348000000885c784a8e1e94d203000000000000000300000000000000010000000000000000000000000000000200000000000000030000000000000004000000000000000500000000000000060000000000000007000000000000000000000000000000"
     );
     let kinds: Vec<_> = records().iter().map(|record| record.encode().0).collect();
-    assert_eq!(kinds, [1, 5, 2, 3, 6, 2, 8, 4]);
+    assert_eq!(kinds, [1, 5, 2, 3, 6, 2, 8, 4, 7]);
 }
