@@ -29,13 +29,7 @@ impl Handles {
     /// A handle for a file, closed until it is asked for.
     #[must_use]
     pub fn handle(self: &Arc<Self>, name: String) -> Arc<Handle> {
-        Arc::new(Handle {
-            name,
-            handles: Arc::clone(self),
-            file: Mutex::new(None),
-            used: AtomicBool::new(false),
-            retired: AtomicBool::new(false),
-        })
+        Arc::new(Handle { name, handles: Arc::clone(self), files: Mutex::default(), used: AtomicBool::new(false) })
     }
 
     fn admit(&self, handle: &Arc<Handle>) {
@@ -49,7 +43,7 @@ impl Handles {
                 let Some(candidate) = open.pop_front() else { break };
                 match candidate.upgrade() {
                     Some(held) if held.used.swap(false, Ordering::Relaxed) && turns > 0 => open.push_back(candidate),
-                    Some(held) => evicted.extend(held.file.lock().take()),
+                    Some(held) => evicted.extend(held.files.lock().open.take()),
                     None => {}
                 }
             }
@@ -64,10 +58,37 @@ impl Handles {
 pub struct Handle {
     name: String,
     handles: Arc<Handles>,
-    file: Mutex<Option<Arc<dyn File>>>,
+    files: Mutex<Files>,
     used: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    open: Option<Arc<dyn File>>,
+    /// All that were ever opened and that somebody may still be reading.
+    given: Vec<Weak<dyn File>>,
     /// The segment has been replaced: nobody opens its file any more.
-    retired: AtomicBool,
+    retired: bool,
+}
+
+impl Files {
+    fn open(&mut self, file: Arc<dyn File>) -> Option<Arc<dyn File>> {
+        self.given.retain(|given| given.strong_count() > 0);
+        self.given.push(Arc::downgrade(&file));
+        self.open.replace(file)
+    }
+}
+
+/// Files that readers may still have, of a handle that gives out no more.
+#[derive(Debug)]
+pub struct Given(Vec<Weak<dyn File>>);
+
+impl Given {
+    /// Whether somebody has one of them.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        self.0.iter().any(|given| given.strong_count() > 0)
+    }
 }
 
 impl Handle {
@@ -80,7 +101,7 @@ impl Handle {
     /// The file, if it is open.
     #[must_use]
     pub fn open_already(&self) -> Option<Arc<dyn File>> {
-        let file = self.file.lock().clone();
+        let file = self.files.lock().open.clone();
         if file.is_some() {
             self.used.store(true, Ordering::Relaxed);
         }
@@ -96,31 +117,34 @@ impl Handle {
             return Ok(file);
         }
         let opened = self.handles.disk.open(&self.name, Open::Read)?;
-        let mut slot = self.file.lock();
-        // Looked at under the lock: whoever retires the handle afterwards finds the file in it.
-        if self.retired.load(Ordering::Acquire) {
-            return Err(io::ErrorKind::NotFound.into());
+        {
+            let mut files = self.files.lock();
+            if files.retired {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            if let Some(other) = files.open.as_ref().map(Arc::clone) {
+                return Ok(other);
+            }
+            files.open(Arc::clone(&opened));
         }
-        if let Some(other) = slot.as_ref().map(Arc::clone) {
-            drop(slot);
-            return Ok(other);
-        }
-        *slot = Some(Arc::clone(&opened));
-        drop(slot);
         self.handles.admit(self);
         Ok(opened)
     }
 
-    /// Nobody gets the file from here any more; those who have it go on reading. Returns it, if it was open.
-    pub fn retire(&self) -> Option<Arc<dyn File>> {
-        let mut slot = self.file.lock();
-        self.retired.store(true, Ordering::Release);
-        slot.take()
+    /// Nobody gets the file from here any more; those who have it go on reading.
+    pub fn retire(&self) -> Given {
+        let (open, given) = {
+            let mut files = self.files.lock();
+            files.retired = true;
+            (files.open.take(), std::mem::take(&mut files.given))
+        };
+        drop(open);
+        Given(given)
     }
 
     /// Shares the writer's file with readers, uncounted while it is written.
     pub fn pin(&self, file: Arc<dyn File>) {
-        let before = self.file.lock().replace(file);
+        let before = self.files.lock().open(file);
         drop(before);
     }
 

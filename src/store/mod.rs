@@ -6,6 +6,8 @@
 
 mod appender;
 mod catalog;
+mod compaction;
+mod copy_walk;
 mod damage;
 mod error;
 mod handles;
@@ -17,6 +19,7 @@ mod offline;
 mod open;
 mod owner;
 mod recovery;
+mod recovery_copy;
 mod replay;
 mod segment;
 mod segment_header;
@@ -28,6 +31,7 @@ mod tests;
 
 pub use appender::{AppendError, Appended, Appender, Entry, Failure};
 pub use catalog::{Catalog, CatalogStats, View};
+pub use compaction::{Compacted, Compaction, CompactionReport, Obstacle, Step as CompactionStep};
 pub use damage::Damage;
 pub use error::StoreError;
 pub use needle::{

@@ -10,6 +10,7 @@ use super::mark::Marks;
 use super::needle::{Head, Kind, TOMBSTONE_BYTES};
 use super::open::{is_formatted, read_manifest, read_marks, take_lock};
 use super::recovery::mark_of;
+use super::recovery_copy::{CopySight, read_copy};
 use super::replay::{Found, Replayed, Which, replay};
 use super::superblock::SuperblockContent;
 use super::{Identity, names};
@@ -207,6 +208,16 @@ fn inspect_volume(look: &Look<'_>, volume: VolumeId, state: &VolumeState) -> Res
             segments.push(missing(&which));
             continue;
         };
+        if let Some(closed) = closed.filter(|closed| closed.edition > 0) {
+            let sight = read_copy(&*file, &which, &closed, false, &mut |_| ()).map_err(StoreError::io(
+                look.disk,
+                &which.name(),
+                "read",
+            ))?;
+            segments.push(inspect_copy(&which, &closed, &sight));
+            all.extend(sight.found);
+            continue;
+        }
         let replayed = replay(&*file, &which, Sequence(u64::MAX), &mut |_| ()).map_err(StoreError::io(
             look.disk,
             &which.name(),
@@ -255,6 +266,21 @@ fn missing(which: &Which<'_>) -> SegmentInspection {
         objects: 0,
         tombstones: 0,
         bad_places: 0,
+    }
+}
+
+fn inspect_copy(which: &Which<'_>, closed: &Closed, sight: &CopySight) -> SegmentInspection {
+    let count = |kind| sight.found.iter().filter(|found| found.kind == kind).count() as u64;
+    SegmentInspection {
+        next: closed.next.0,
+        missing: false,
+        file_bytes: sight.file_bytes,
+        end: closed.end,
+        needles: sight.found.len() as u64,
+        objects: count(Kind::Put),
+        tombstones: count(Kind::Tombstone),
+        bad_places: sight.doubts.len() as u64,
+        ..missing(which)
     }
 }
 
@@ -338,6 +364,10 @@ fn verify_segment(
 ) -> Result<u64, StoreError> {
     let Some(file) = look.file(which)? else { return Ok(0) };
     let failed = |error| StoreError::io(look.disk, &which.name(), "read")(error);
+    if let Some(closed) = which.closed.filter(|closed| closed.edition > 0) {
+        let sight = read_copy(&*file, which, &closed, true, progress).map_err(failed)?;
+        return Ok(verify_copy(which, &closed, &sight, outcome));
+    }
     let replayed = replay(&*file, which, Sequence(0), progress).map_err(failed)?;
     let sight = &replayed.sight;
     if !replayed.header_whole {
@@ -371,6 +401,26 @@ fn verify_segment(
         }
     }
     Ok(replayed.file_bytes)
+}
+
+fn verify_copy(which: &Which<'_>, closed: &Closed, sight: &CopySight, outcome: &mut Verification) -> u64 {
+    if !sight.header_whole {
+        outcome.damages.push(at(which, None, 0, "the segment's header does not verify".to_string()));
+    }
+    for (range, position) in &sight.doubts {
+        let what = format!("does not verify; sequences {:x} to {:x} may have been here", range.start, range.end);
+        outcome.damages.push(at(which, Some(range.start), *position, what));
+    }
+    if sight.doubts.is_empty() && !sight.digest_fits {
+        outcome.damages.push(at(which, None, closed.end, "the needles are not those that were copied".to_string()));
+    }
+    if sight.file_bytes != closed.end {
+        let what = format!("the file has {} bytes, the manifest says {}", sight.file_bytes, closed.end);
+        outcome.damages.push(at(which, None, closed.end, what));
+    }
+    outcome.needles += sight.found.len() as u64;
+    outcome.blocks += sight.blocks;
+    sight.file_bytes
 }
 
 /// Counts a whole needle's blocks, and looks at the zeros behind its payload, which no checksum covers.

@@ -5,6 +5,7 @@
 
 use super::appender::{Appender, ClockHandle};
 use super::catalog::Catalog;
+use super::compaction::Compaction;
 use super::error::StoreError;
 use super::handles::Handles;
 use super::manifest::{MANIFEST_MAGIC, MANIFEST_REWRITE_BYTES, MANIFEST_VERSION, ManifestState, Record};
@@ -83,6 +84,8 @@ pub struct Opened {
     pub catalog: Arc<Catalog>,
     /// For the append lane.
     pub appender: Appender,
+    /// For the background thread.
+    pub compaction: Compaction,
     /// What happened.
     pub report: OpenReport,
 }
@@ -150,6 +153,7 @@ pub fn open(
     make_reserve(&*disk, options, &mut report)?;
     let active = writers.values().rev().find(|writer| !writer.sealed).map(|writer| writer.volume);
     let now = clock.now();
+    let compaction = Compaction::new(&disk, identity, &catalog, &handles, options);
     let appender = Appender {
         disk,
         clock: ClockHandle(clock),
@@ -169,7 +173,7 @@ pub fn open(
         scratch: Vec::new(),
         random: Random::default(),
     };
-    Ok(Opened { identity, superblock: Arc::new(superblock), catalog, appender, report })
+    Ok(Opened { identity, superblock: Arc::new(superblock), catalog, appender, compaction, report })
 }
 
 fn check_options(options: &StoreOptions) -> Result<(), StoreError> {

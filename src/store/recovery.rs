@@ -72,13 +72,13 @@ pub(super) struct Recovery<'a> {
 }
 
 /// A segment that was read and, if need be, mended.
-struct Mended {
-    segment: Arc<Segment>,
-    tombstones: Vec<Sequence>,
-    plan: Plan,
-    sealed: bool,
-    file: Option<Arc<dyn File>>,
-    last_epoch: Epoch,
+pub(super) struct Mended {
+    pub segment: Arc<Segment>,
+    pub tombstones: Vec<Sequence>,
+    pub plan: Plan,
+    pub sealed: bool,
+    pub file: Option<Arc<dyn File>>,
+    pub last_epoch: Epoch,
 }
 
 impl Recovery<'_> {
@@ -200,6 +200,9 @@ impl Recovery<'_> {
     }
 
     fn segment(&mut self, which: &Which<'_>, last: bool) -> Result<Mended, StoreError> {
+        if let Some(closed) = which.closed.filter(|closed| closed.edition > 0) {
+            return self.copied(which, closed);
+        }
         let name = which.name();
         let open = which.closed.is_none();
         let file = match self.disk.open(&name, if open { Open::Write } else { Open::Read }) {

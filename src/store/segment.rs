@@ -10,6 +10,7 @@ use super::sparse::Sparse;
 use crate::base::ids::{Sequence, VolumeId};
 use crate::disk::File;
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -65,8 +66,8 @@ pub struct Counts {
 enum Index {
     /// One for each sequence: the segment is as it was appended.
     Dense(Slots),
-    /// One for each needle that compaction kept.
-    Sparse(Sparse),
+    /// One for each needle that compaction kept, and ranges in which one may be lost.
+    Sparse { sparse: Sparse, doubts: Box<[Range<u64>]> },
 }
 
 /// One segment.
@@ -101,7 +102,7 @@ impl Segment {
         }
     }
 
-    /// A compacted segment, whole.
+    /// A compacted segment. In `doubts`, ranges of sequences, a needle may have been that cannot be found any more.
     #[must_use]
     pub(super) fn compacted(
         volume: VolumeId,
@@ -110,13 +111,14 @@ impl Segment {
         handle: Arc<Handle>,
         closed: Closed,
         sparse: Sparse,
+        doubts: Vec<Range<u64>>,
     ) -> Self {
         Self {
             volume,
             base,
             salt,
             handle,
-            index: Index::Sparse(sparse),
+            index: Index::Sparse { sparse, doubts: doubts.into() },
             end: AtomicU64::new(closed.end),
             next: AtomicU64::new(closed.next.0),
             counts: Counts::default(),
@@ -198,7 +200,7 @@ impl Segment {
     pub fn index_bytes(&self) -> u64 {
         match &self.index {
             Index::Dense(slots) => slots.bytes(),
-            Index::Sparse(sparse) => sparse.bytes(),
+            Index::Sparse { sparse, .. } => sparse.bytes(),
         }
     }
 
@@ -210,7 +212,9 @@ impl Segment {
                 let all = (0..self.next().0.saturating_sub(base)).map(move |offset| (offset, slots.load(offset)));
                 Box::new(all.filter(|(_, slot)| !slot.is_absent()).map(move |(at, slot)| (Sequence(base + at), slot)))
             }
-            Index::Sparse(sparse) => Box::new(sparse.entries().map(move |(at, slot)| (Sequence(base + at), slot))),
+            Index::Sparse { sparse, .. } => {
+                Box::new(sparse.entries().map(move |(at, slot)| (Sequence(base + at), slot)))
+            }
         }
     }
 
@@ -223,7 +227,7 @@ impl Segment {
         };
         let slot = self.load(offset);
         if slot.is_absent() {
-            return Located::Absent;
+            return if self.is_doubtful(sequence) { self.damaged_somewhere() } else { Located::Absent };
         }
         if slot.is_other_kind() && !slot.is_damaged() {
             return Located::OtherKind;
@@ -248,22 +252,46 @@ impl Segment {
             Index::Dense(slots) => (offset + 1..next.0 - self.base.0)
                 .map(|later| slots.load(later))
                 .find(|slot| slot.position() > position),
-            Index::Sparse(sparse) => Some(sparse.following(offset)).filter(|slot| slot.position() > position),
+            Index::Sparse { sparse, .. } => Some(sparse.following(offset)).filter(|slot| slot.position() > position),
         };
         used.map_or_else(|| self.end(), Slot::position)
+    }
+
+    fn is_doubtful(&self, sequence: Sequence) -> bool {
+        match &self.index {
+            Index::Dense(_) => false,
+            Index::Sparse { doubts, .. } => doubts.iter().any(|range| range.contains(&sequence.0)),
+        }
+    }
+
+    fn damaged_somewhere(self: &Arc<Self>) -> Located {
+        Located::Damaged(Place { segment: Arc::clone(self), position: 0, bound: self.end() })
+    }
+
+    /// The first needle at or behind a sequence.
+    pub(super) fn needle_from(&self, sequence: Sequence) -> Option<(Sequence, Slot)> {
+        let offset = sequence.0.saturating_sub(self.base.0);
+        let found = match &self.index {
+            Index::Dense(slots) => {
+                let all = offset..self.next().0.saturating_sub(self.base.0);
+                all.map(|offset| (offset, slots.load(offset))).find(|(_, slot)| !slot.is_absent())
+            }
+            Index::Sparse { sparse, .. } => sparse.from(offset),
+        };
+        found.map(|(offset, slot)| (Sequence(self.base.0 + offset), slot))
     }
 
     fn load(&self, offset: u64) -> Slot {
         match &self.index {
             Index::Dense(slots) => slots.load(offset),
-            Index::Sparse(sparse) => sparse.load(offset),
+            Index::Sparse { sparse, .. } => sparse.load(offset),
         }
     }
 
     fn mark(&self, offset: u64, flags: Slot) -> Slot {
         match &self.index {
             Index::Dense(slots) => slots.mark(offset, flags),
-            Index::Sparse(sparse) => sparse.mark(offset, flags),
+            Index::Sparse { sparse, .. } => sparse.mark(offset, flags),
         }
     }
 
@@ -275,7 +303,7 @@ impl Segment {
     pub(super) fn capacity(&self) -> u64 {
         match &self.index {
             Index::Dense(slots) => slots.capacity(),
-            Index::Sparse(_) => self.next().0 - self.base.0,
+            Index::Sparse { .. } => self.next().0 - self.base.0,
         }
     }
 
@@ -288,7 +316,7 @@ impl Segment {
     pub(super) fn store(&self, sequence: Sequence, slot: Slot) {
         match &self.index {
             Index::Dense(slots) => slots.store(sequence.0 - self.base.0, slot),
-            Index::Sparse(_) => unreachable!("a compacted segment takes no needles"),
+            Index::Sparse { .. } => unreachable!("a compacted segment takes no needles"),
         }
     }
 

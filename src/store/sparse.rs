@@ -61,6 +61,25 @@ impl Sparse {
         self.place(offset).map_or(Slot::ABSENT, |place| self.at(place + 1))
     }
 
+    /// The first needle at or behind this offset.
+    #[must_use]
+    pub fn from(&self, offset: u64) -> Option<(u64, Slot)> {
+        let offset = match &self.presence {
+            Presence::Sorted(offsets) => {
+                let behind = offsets.partition_point(|&other| u64::from(other) < offset);
+                u64::from(*offsets.get(behind)?)
+            }
+            Presence::Bits { words, .. } => {
+                let first = usize::try_from(offset / 64).ok()?;
+                let masked = words.get(first)? & (u64::MAX << (offset % 64));
+                let rest = words.get(first + 1..)?.iter().copied();
+                let (word, at) = std::iter::once(masked).chain(rest).zip(offset / 64..).find(|(word, _)| *word != 0)?;
+                at * 64 + u64::from(word.trailing_zeros())
+            }
+        };
+        Some((offset, self.load(offset)))
+    }
+
     /// Sets flags of a slot and returns what was there before; absent if the needle is not there.
     pub fn mark(&self, offset: u64, flags: Slot) -> Slot {
         let slot = self.place(offset).and_then(|place| self.slots.get(place));
@@ -142,6 +161,8 @@ mod tests {
                 let next = model.range(offset + 1..).next().map_or(Slot::ABSENT, |(_, slot)| *slot);
                 assert_eq!(sparse.following(offset), next, "{offset}");
             }
+            let next = model.range(offset..).next().map(|(&offset, &slot)| (offset, slot));
+            assert_eq!(sparse.from(offset), next, "{offset}");
         }
         sparse
     }

@@ -269,7 +269,7 @@ impl Appender {
     }
 
     /// Closes the open segment of a volume for good.
-    fn close_tail(&mut self, volume: VolumeId) -> Result<(), AppendError> {
+    pub(super) fn close_tail(&mut self, volume: VolumeId) -> Result<(), AppendError> {
         let record = self.sync_for_close(volume)?;
         self.record(record.as_slice())?;
         self.finish_close(volume)
@@ -342,7 +342,7 @@ impl Appender {
         }
     }
 
-    fn record(&mut self, records: &[Record]) -> Result<(), AppendError> {
+    pub(super) fn record(&mut self, records: &[Record]) -> Result<(), AppendError> {
         let place = format!("{}/{}", self.disk.place(), names::MANIFEST);
         let records: Vec<_> = records.iter().map(Record::encode).collect();
         match self.manifest.append(&records) {

@@ -8,6 +8,7 @@
 mod entry;
 mod files;
 mod group;
+mod swap;
 mod volume;
 
 pub use entry::{AppendError, Appended, Entry, Failure};

@@ -1,5 +1,6 @@
 //! Behaviour of the store as a whole, on the disk in memory.
 
+mod compaction;
 mod crash;
 mod golden;
 mod model;
