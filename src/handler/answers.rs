@@ -56,6 +56,7 @@ pub(super) fn of_piece(end: PieceEnd) -> Answer {
     match end {
         PieceEnd::Piece { parts, room } => Answer::More(Piece { parts, room }),
         PieceEnd::Damaged => damaged(),
+        PieceEnd::Gone => not_found(),
         PieceEnd::Failed => Answer::refused(Status::Unavailable, FAILED),
         PieceEnd::Expired => Answer::refused(Status::TimedOut, EXPIRED),
     }

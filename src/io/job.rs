@@ -87,6 +87,8 @@ pub enum PieceEnd {
     },
     /// A checksum failed, also in the current view.
     Damaged,
+    /// It was deleted while it was read, and its room given back.
+    Gone,
     /// The disk reported an error.
     Failed,
     /// Its deadline passed before a reader took it.

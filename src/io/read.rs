@@ -36,6 +36,16 @@ pub struct Target {
     pub(super) id: ObjectId,
 }
 
+/// Where an object is that was not found where the index had it.
+pub(super) enum Now {
+    /// Still there, so what was read is the last word.
+    Here,
+    /// In another segment.
+    Moved(Target),
+    /// Nowhere: it was deleted, and its room given back.
+    Gone,
+}
+
 /// The rest of an object that is being read.
 #[derive(Debug, Clone)]
 pub struct Reading {
@@ -259,15 +269,15 @@ impl Target {
         self.unit.gate.inline(now)
     }
 
-    /// Where the object is in the current view, if that is not where it was looked for.
-    pub(super) fn relocated(&self) -> Option<Self> {
+    /// Where the object is in the current view: compaction may have moved it, or taken a deleted one away.
+    pub(super) fn now(&self) -> Now {
         match self.unit.catalog.view().locate(self.id.volume, self.id.sequence) {
-            Located::Object(place) | Located::Deleted(place)
-                if place.position != self.place.position || !Arc::ptr_eq(&place.segment, &self.place.segment) =>
-            {
-                Some(Self { unit: Arc::clone(&self.unit), place, id: self.id })
+            Located::Object(place) | Located::Deleted(place) => {
+                let is_here = place.position == self.place.position && Arc::ptr_eq(&place.segment, &self.place.segment);
+                if is_here { Now::Here } else { Now::Moved(Self { unit: Arc::clone(&self.unit), place, id: self.id }) }
             }
-            _ => None,
+            Located::Damaged(_) => Now::Here,
+            Located::OtherKind | Located::Absent | Located::NoVolume => Now::Gone,
         }
     }
 

@@ -4,7 +4,7 @@
 
 use super::gate::Inline;
 use super::job::{DeleteEnd, LaneJob, LaneWork, PieceEnd, ReadEnd, ReadJob, ReadWork, Refused};
-use super::read::{Missed, Reading, Source, Target, open_end, piece_end};
+use super::read::{Missed, Now, Reading, Source, Target, open_end, piece_end};
 use super::unit::Unit;
 use crate::base::budget::Reservation;
 use crate::base::clock::Moment;
@@ -78,13 +78,14 @@ fn finish(unit: &Unit, number: usize, began: Moment, held: usize, is_expired: bo
 }
 
 fn open(target: &Target, part: Option<ByteRange>, head_only: bool, room: &mut Option<Reservation>) -> ReadEnd {
-    match try_open(target, part, head_only, room) {
-        Ok(end) => end,
-        Err(Missed::Damaged(damage)) => match target.relocated() {
-            Some(moved) => try_open(&moved, part, head_only, room).unwrap_or_else(|missed| open_end(&moved, &missed)),
-            None => open_end(target, &Missed::Damaged(damage)),
-        },
-        Err(missed) => open_end(target, &missed),
+    let missed = match try_open(target, part, head_only, room) {
+        Ok(end) => return end,
+        Err(missed) => missed,
+    };
+    match target.now() {
+        Now::Moved(moved) => try_open(&moved, part, head_only, room).unwrap_or_else(|missed| open_end(&moved, &missed)),
+        Now::Gone => ReadEnd::NotFound,
+        Now::Here => open_end(target, &missed),
     }
 }
 
@@ -100,9 +101,10 @@ fn try_open(
 
 fn piece(reading: &Reading, range: &Range<u64>, room: Option<Reservation>) -> PieceEnd {
     let read = match try_piece(reading, range) {
-        Err(Missed::Damaged(damage)) => match reading.target.relocated() {
-            Some(target) => try_piece(&Reading { target, ..reading.clone() }, range),
-            None => Err(Missed::Damaged(damage)),
+        Err(missed) => match reading.target.now() {
+            Now::Moved(target) => try_piece(&Reading { target, ..reading.clone() }, range),
+            Now::Gone => return PieceEnd::Gone,
+            Now::Here => Err(missed),
         },
         read => read,
     };
