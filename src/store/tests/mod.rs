@@ -1,6 +1,7 @@
 //! Behaviour of the store as a whole, on the disk in memory.
 
 mod crash;
+mod full;
 mod golden;
 mod model;
 mod parse;
