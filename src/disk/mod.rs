@@ -5,6 +5,7 @@
 //! integration tests and people can use it.
 
 mod api;
+mod error;
 mod faulty;
 mod kernel;
 mod memory;
@@ -15,6 +16,7 @@ mod real;
 mod behaviour;
 
 pub use api::{Disk, Entry, EntryKind, File, Lock, Open, Space};
+pub use error::{is_full, is_shortage};
 pub use faulty::{Call, Fault, FaultPlan, Faults, FaultyDisk};
 pub use memory::MemoryDisk;
 pub use real::RealDisk;

@@ -411,10 +411,7 @@ fn start(
 fn common_owner(disks: &[Arc<dyn Disk>]) -> Result<Option<(ClusterId, NodeId)>, OpenError> {
     let mut owners: Vec<(String, Identity)> = Vec::new();
     for disk in disks {
-        let Some(found) = crate::store::owner(&**disk, owners.first().map(|(_, first)| (first.cluster, first.node)))?
-        else {
-            continue;
-        };
+        let Some(found) = crate::store::owner(&**disk)?.map(|owner| owner.identity) else { continue };
         if let Some((before, _)) = owners.iter().find(|(_, other)| other.disk == found.disk) {
             return Err(OpenError::Twice(before.clone(), disk.place(), found.disk.to_string()));
         }

@@ -13,7 +13,7 @@
 use super::fields::{Fields, u16_at, u32_at, u64_at, u128_at};
 use super::{SECTOR_BYTES, sector_end};
 use crate::base::checksum::keyed;
-use crate::disk::{Disk, File, Open};
+use crate::disk::{Disk, File, Open, is_full};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
@@ -227,7 +227,7 @@ impl RecordLog {
     /// Appends records and syncs them.
     ///
     /// # Errors
-    /// [`io::ErrorKind::StorageFull`] leaves the log as it was and usable; any other error makes it refuse for good.
+    /// No room ([`is_full`]) leaves the log as it was and usable; any other error makes it refuse for good.
     pub fn append(&mut self, records: &[(u16, Vec<u8>)]) -> io::Result<()> {
         if self.refused {
             return Err(io::Error::other("an earlier write of this file failed; reopen the disk"));
@@ -235,7 +235,7 @@ impl RecordLog {
         let before = (self.end, self.number);
         self.refused = true;
         match self.write(records) {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            Err(error) if is_full(&error) => {
                 (self.end, self.number) = before;
                 self.file.set_len(self.end)?;
                 // Some of it may have been written back: without this a power cut could bring a refused record to life.

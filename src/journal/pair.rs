@@ -7,11 +7,12 @@
 //! XXH3-64 of everything behind it, keyed with the slot's number (so that a slot written to the wrong place fails).
 //! A write goes to the slot that does not hold the newest counter and is synced; a cut in the middle leaves the other.
 //!
-//! Owned by one thread at a time. Always: after an error of a write or a sync the pair refuses further writes.
+//! Owned by one thread at a time. Always: after an error of a write or a sync the pair refuses further writes; but a write
+//! that found no room leaves it as it was, for it touched only the slot that does not count.
 
 use super::fields::{Fields, u32_at, u64_at};
 use crate::base::checksum::keyed;
-use crate::disk::File;
+use crate::disk::{File, is_full};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
@@ -110,7 +111,7 @@ impl Pair {
     /// Writes a body to the older slot and syncs it.
     ///
     /// # Errors
-    /// Those of the write or the sync; from then on every write is refused.
+    /// Those of the write or the sync; from then on every write is refused, but after [`is_full`] of the write.
     pub fn write(&mut self, body: &[u8]) -> io::Result<()> {
         if self.refused {
             return Err(io::Error::other("an earlier write of this file failed; reopen the disk"));
@@ -120,7 +121,10 @@ impl Pair {
         let mut bytes = encode_slot(self.magic, self.version, counter, slot, body);
         bytes.resize(self.slot_bytes, 0);
         self.refused = true;
-        self.file.write_all_at(&mut [IoSlice::new(&bytes)], slot * self.slot_bytes as u64)?;
+        if let Err(error) = self.file.write_all_at(&mut [IoSlice::new(&bytes)], slot * self.slot_bytes as u64) {
+            self.refused = !is_full(&error);
+            return Err(error);
+        }
         self.file.sync_data()?;
         self.refused = false;
         (self.counter, self.newest) = (counter, slot);

@@ -1,6 +1,16 @@
 //! Why a data directory was not opened: the thing, the place, and what to do, on one line.
 
+use crate::disk::is_full;
 use std::io;
+
+/// Who has to do something about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// Whoever named the directory or set the options: a node does not start before that is put right.
+    Operator,
+    /// The disk: a node starts without it.
+    Disk,
+}
 
 /// An error of opening, checking or raising; each says where and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +103,30 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Who has to do something about it.
+    #[must_use]
+    pub fn blame(&self) -> Blame {
+        match self {
+            // A manifest of another disk is a mixture of files; nobody named it.
+            Self::Foreign { what: "disk", .. } => Blame::Disk,
+            Self::Locked { .. } | Self::NotLarder { .. } | Self::Foreign { .. } | Self::Options { .. } => {
+                Blame::Operator
+            }
+            Self::Io { error, .. } if error.kind() == io::ErrorKind::NotADirectory => Blame::Operator,
+            Self::Newer { .. }
+            | Self::Superblock { .. }
+            | Self::Manifest { .. }
+            | Self::NumbersUsedUp { .. }
+            | Self::Io { .. } => Blame::Disk,
+        }
+    }
+
+    /// Whether it is for want of room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Io { error, .. } if is_full(error))
+    }
+
     /// An error of the system with its place.
     pub fn io(disk: &dyn crate::disk::Disk, file: &str, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let place = format!("{}/{file}", disk.place());

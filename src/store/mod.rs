@@ -18,9 +18,11 @@ mod needle;
 mod offline;
 mod open;
 mod owner;
+mod progress;
 mod recovery;
 mod recovery_copy;
 mod replay;
+mod reserve;
 mod segment;
 mod segment_header;
 mod slots;
@@ -33,14 +35,16 @@ pub use appender::{AppendError, Appended, Appender, Entry, Failure};
 pub use catalog::{Catalog, CatalogStats, View};
 pub use compaction::{Compacted, Compaction, CompactionReport, Obstacle, Step as CompactionStep};
 pub use damage::Damage;
-pub use error::StoreError;
+pub use error::{Blame, StoreError};
 pub use needle::{
     FLAG_NAMED, HEAD_BYTES_FIXED, Head, Kind, TOMBSTONE_BYTES, block_count, fuzz_needle, head_bytes, needle_bytes,
 };
 pub use offline::{DamageAt, Inspection, SegmentInspection, Verification, VolumeInspection, inspect, verify};
-pub use open::{OpenReport, Opened, open};
-pub use owner::owner;
+pub use open::{OpenReport, Opened, check_options, open, open_watched};
+pub use owner::{Owner, new_owner, owner, probe_lock};
+pub use progress::Progress;
 pub use recovery::{Cut, Finding};
+pub use reserve::Reserve;
 pub use segment::{Counts, Located, Place, Segment};
 pub use superblock::Superblock;
 

@@ -10,7 +10,9 @@ use super::error::StoreError;
 use super::handles::Handles;
 use super::manifest::{MANIFEST_MAGIC, MANIFEST_REWRITE_BYTES, MANIFEST_VERSION, ManifestState, Record};
 use super::mark::{MARK_MAGIC, MARK_SLOT_BYTES, MARK_VERSION, Marks};
+use super::progress::Progress;
 use super::recovery::{Cut, Finding, Recovery};
+use super::reserve::{self, Reserve};
 use super::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::superblock::{FORMAT_VERSION, Superblock, SuperblockContent};
 use super::{Identity, StoreOptions, names};
@@ -24,10 +26,6 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-
-/// The reserve is at least this, and at least a 32nd of the disk, and at most a segment.
-const RESERVE_BYTES_MIN: u64 = 64 << 20;
-const RESERVE_SHARE: u64 = 32;
 
 /// Directories that may lie in a data directory: of the file system, and of the master.
 const DIRECTORIES_ALLOWED: [&str; 2] = ["lost+found", "master"];
@@ -69,8 +67,10 @@ pub struct OpenReport {
     pub manifest_damaged: u64,
     /// The manifest was written anew.
     pub manifest_rewritten: bool,
-    /// The reserve could not be made for want of room.
+    /// The reserve could not be made whole for want of room: the disk begins as a full one.
     pub reserve_missing: bool,
+    /// Pieces of the reserve that opening itself needed.
+    pub reserve_given: u64,
 }
 
 /// An open disk.
@@ -86,6 +86,8 @@ pub struct Opened {
     pub appender: Appender,
     /// For the background thread.
     pub compaction: Compaction,
+    /// For whoever needs room on a full disk.
+    pub reserve: Arc<Reserve>,
     /// What happened.
     pub report: OpenReport,
 }
@@ -101,6 +103,46 @@ pub fn open(
     options: &StoreOptions,
     clock: Arc<dyn Clock>,
 ) -> Result<Opened, StoreError> {
+    open_watched(&disk, expected, options, &clock, &Progress::default())
+}
+
+/// As [`open`], telling how it goes on. A full disk gives room of its reserve for what recovery writes.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_watched(
+    disk: &Arc<dyn Disk>,
+    expected: Option<(ClusterId, NodeId)>,
+    options: &StoreOptions,
+    clock: &Arc<dyn Clock>,
+    progress: &Progress,
+) -> Result<Opened, StoreError> {
+    let mut given = 0;
+    loop {
+        match open_once(Arc::clone(disk), expected, options, Arc::clone(clock), progress) {
+            Err(error) if error.is_full() => {
+                // What was done before the room ran out is done again; recovery may be repeated.
+                if !reserve::give_before_open(&**disk).map_err(StoreError::io(&**disk, names::RESERVE, "cut"))? {
+                    return Err(error);
+                }
+                given += 1;
+            }
+            Ok(mut opened) => {
+                opened.report.reserve_given = given;
+                return Ok(opened);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn open_once(
+    disk: Arc<dyn Disk>,
+    expected: Option<(ClusterId, NodeId)>,
+    options: &StoreOptions,
+    clock: Arc<dyn Clock>,
+    progress: &Progress,
+) -> Result<Opened, StoreError> {
     check_options(options)?;
     // A stranger's directory gets no lock file; and what was empty a moment ago may have been formatted meanwhile.
     is_formatted(&*disk)?;
@@ -109,6 +151,7 @@ pub fn open(
     let mut report = OpenReport { formatted: !formatted, ..OpenReport::default() };
     let superblock = if formatted { None } else { Some(format(&*disk, expected)?) };
     for name in [names::SUPERBLOCK, names::MANIFEST, names::MARK] {
+        progress.advance();
         look_at_the_disk(&*disk, name)?;
     }
     let (identity, content) = match superblock {
@@ -136,10 +179,12 @@ pub fn open(
         catalog: &catalog,
         marks: &marks,
         report: &mut report,
+        progress,
         news: Vec::new(),
     };
     let writers = recovery.run(&state)?;
     news.append(&mut recovery.news);
+    progress.advance();
     for record in &news {
         state.apply(record);
     }
@@ -150,10 +195,13 @@ pub fn open(
         Some(content) => Superblock::resume(&*disk, &content, floor, lock)?,
         None => Superblock::create(&*disk, identity, lock)?,
     };
-    make_reserve(&*disk, options, &mut report)?;
+    progress.advance();
+    let reserve = Reserve::open(&*disk, options).map_err(StoreError::io(&*disk, names::RESERVE, "make"))?;
+    let reserve = Arc::new(reserve);
+    report.reserve_missing = !reserve.is_whole();
     let active = writers.values().rev().find(|writer| !writer.sealed).map(|writer| writer.volume);
     let now = clock.now();
-    let compaction = Compaction::new(&disk, identity, &catalog, &handles, options);
+    let compaction = Compaction::new(&disk, identity, &catalog, &handles, &reserve, options);
     let appender = Appender {
         disk,
         clock: ClockHandle(clock),
@@ -170,13 +218,19 @@ pub fn open(
         active,
         spare: None,
         failed: None,
+        is_full: false,
+        reserve: Arc::clone(&reserve),
         scratch: Vec::new(),
         random: Random::default(),
     };
-    Ok(Opened { identity, superblock: Arc::new(superblock), catalog, appender, compaction, report })
+    Ok(Opened { identity, superblock: Arc::new(superblock), catalog, appender, compaction, reserve, report })
 }
 
-fn check_options(options: &StoreOptions) -> Result<(), StoreError> {
+/// Whether the options go together and fit the format.
+///
+/// # Errors
+/// [`StoreError::Options`].
+pub fn check_options(options: &StoreOptions) -> Result<(), StoreError> {
     let least = 4 * SEGMENT_HEADER_BYTES as u64;
     let bad = |option, value, reason| Err(StoreError::Options { option, value, reason });
     if options.segment_bytes > SEGMENT_BYTES_MAX {
@@ -329,7 +383,7 @@ fn open_marks(disk: &dyn Disk) -> Result<(Marks, Pair), StoreError> {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let file = disk.open(names::MARK, Open::Create)?;
-                file.set_len(2 * MARK_SLOT_BYTES as u64)?;
+                file.allocate(0, 2 * MARK_SLOT_BYTES as u64)?;
                 file.sync_all()?;
                 disk.sync_directory()?;
                 file
@@ -436,33 +490,4 @@ fn resume_manifest(
         Ok(log)
     };
     resume(report).map_err(StoreError::io(disk, names::MANIFEST, "write"))
-}
-
-/// Room for deletes and compaction on a full disk. A disk that is full already goes without, and is told about.
-fn make_reserve(disk: &dyn Disk, options: &StoreOptions, report: &mut OpenReport) -> Result<(), StoreError> {
-    let make = |report: &mut OpenReport| -> io::Result<()> {
-        let bytes = match options.reserve_bytes {
-            Some(bytes) => bytes,
-            None => (disk.space()?.total / RESERVE_SHARE).max(RESERVE_BYTES_MIN).min(options.segment_bytes),
-        };
-        let file = match disk.open(names::RESERVE, Open::Write) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => disk.open(names::RESERVE, Open::Create)?,
-            Err(error) => return Err(error),
-        };
-        let held = file.len()?;
-        if held >= bytes {
-            return Ok(());
-        }
-        match file.allocate(held, bytes - held) {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => report.reserve_missing = true,
-            Err(error) => return Err(error),
-            Ok(()) => {
-                file.sync_all()?;
-                disk.sync_directory()?;
-            }
-        }
-        Ok(())
-    };
-    make(report).map_err(StoreError::io(disk, names::RESERVE, "make"))
 }

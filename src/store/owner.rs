@@ -1,24 +1,52 @@
 //! Whose a data directory is, seen before anything is opened.
 //!
-//! Runs once, before the disks of a node are opened. Always: it writes nothing, so that a directory of somebody else
-//! stays as it was, and an empty one stays empty when another turns out to be wrong.
+//! Runs once a directory, before the disks of a node are opened. Always: it writes nothing, so that a directory of somebody
+//! else stays as it was, and an empty one stays empty when another turns out to be wrong.
 
 use super::Identity;
 use super::error::StoreError;
-use super::open::{check_identity, is_formatted};
+use super::open::{is_formatted, take_lock};
 use super::superblock::SuperblockContent;
-use crate::base::ids::{ClusterId, NodeId};
+use crate::base::ids::{ClusterId, NodeId, VolumeId};
+use crate::base::random::Random;
 use crate::disk::Disk;
+use std::io;
 
-/// Whose it is, which must be `expected` if that is known; `None` for an empty directory.
+/// What a superblock says before its disk is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// Whose it is.
+    pub identity: Identity,
+    /// The highest volume number that its node had given out.
+    pub highest: VolumeId,
+}
+
+/// Whose it is; `None` for an empty directory.
 ///
 /// # Errors
-/// [`StoreError`]: it holds foreign files, belongs to somebody else, or its superblock cannot be read.
-pub fn owner(disk: &dyn Disk, expected: Option<(ClusterId, NodeId)>) -> Result<Option<Identity>, StoreError> {
+/// [`StoreError`]: it holds foreign files, or its superblock cannot be read.
+pub fn owner(disk: &dyn Disk) -> Result<Option<Owner>, StoreError> {
     if !is_formatted(disk)? {
         return Ok(None);
     }
-    let identity = SuperblockContent::read(disk)?.identity;
-    check_identity(disk, &identity, expected)?;
-    Ok(Some(identity))
+    let content = SuperblockContent::read(disk)?;
+    Ok(Some(Owner { identity: content.identity, highest: content.highest }))
+}
+
+/// Whether a formatted directory could be locked now; it is not locked afterwards.
+///
+/// # Errors
+/// [`StoreError::Locked`] if another process has it, and those of the disk.
+pub fn probe_lock(disk: &dyn Disk) -> Result<(), StoreError> {
+    drop(take_lock(disk)?);
+    Ok(())
+}
+
+/// Ids for a node whose directories are all empty.
+///
+/// # Errors
+/// When the system has no random numbers.
+pub fn new_owner() -> io::Result<(ClusterId, NodeId)> {
+    let mut random = Random::default();
+    Ok((ClusterId(random.wide()?), NodeId(random.wide()?)))
 }

@@ -11,6 +11,7 @@ use super::manifest::{Closed, ManifestState, Record, VolumeState};
 use super::mark::{Mark, Marks};
 use super::needle::Kind;
 use super::open::OpenReport;
+use super::progress::Progress;
 use super::replay::{Found, Replayed, Which, replay};
 use super::segment::Segment;
 use super::segment_header::SEGMENT_HEADER_BYTES;
@@ -67,6 +68,7 @@ pub(super) struct Recovery<'a> {
     pub catalog: &'a Catalog,
     pub marks: &'a Marks,
     pub report: &'a mut OpenReport,
+    pub progress: &'a Progress,
     /// Facts that the manifest will take.
     pub news: Vec<Record>,
 }
@@ -203,6 +205,7 @@ impl Recovery<'_> {
         if let Some(closed) = which.closed.filter(|closed| closed.edition > 0) {
             return self.copied(which, closed);
         }
+        self.progress.advance();
         let name = which.name();
         let open = which.closed.is_none();
         let file = match self.disk.open(&name, if open { Open::Write } else { Open::Read }) {
@@ -217,8 +220,11 @@ impl Recovery<'_> {
         }
         let proof = which.proof();
         let verify_from = if open { proof.synced } else { Sequence(u64::MAX) };
-        let replayed =
-            replay(&*file, which, verify_from, &mut |_| ()).map_err(StoreError::io(&**self.disk, &name, "read"))?;
+        let replayed = replay(&*file, which, verify_from, &mut |_| self.progress.advance()).map_err(StoreError::io(
+            &**self.disk,
+            &name,
+            "read",
+        ))?;
         let plan = plan(&replayed.sight, &proof);
         if let Some(position) = plan.cut {
             if replayed.unreadable > 0 {

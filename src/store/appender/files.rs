@@ -4,9 +4,9 @@
 //! manifest. Order of a close: sync the needles, then the manifest, then give back the room behind the end.
 
 use super::volume::{Synced, Tail, Writer};
-use super::{AppendError, Appender, MARK_LATE_MAX, failure, is_full};
+use super::{AppendError, Appender, MARK_LATE_MAX, failure};
 use crate::base::ids::{Epoch, Sequence, VolumeId};
-use crate::disk::{File, Open};
+use crate::disk::{File, Open, is_full};
 use crate::journal::{FRAME_BYTES, SECTOR_BYTES, sector_end};
 use crate::store::manifest::Record;
 use crate::store::mark::{Marks, OPEN_TAILS_MAX};
@@ -22,6 +22,9 @@ const ALLOCATE_STEP_BYTES: u64 = 64 << 20;
 
 /// A sealed volume takes tombstones only, so less room at once.
 const ALLOCATE_STEP_SEALED_BYTES: u64 = 1 << 20;
+
+/// On a full disk the reserve has to do for the tombstones of all volumes.
+const ALLOCATE_STEP_FULL_BYTES: u64 = 64 << 10;
 
 /// Syncs that are waited for at the same time.
 const SYNC_THREADS_MAX: usize = 4;
@@ -78,13 +81,24 @@ impl Appender {
 
     pub(super) fn write_marks_if_changed(&mut self) -> Result<(), AppendError> {
         let marks = self.marks(self.clean);
-        if marks == self.marked { Ok(()) } else { self.write_marks(false) }
+        if marks == self.marked {
+            return Ok(());
+        }
+        match self.write_marks(false) {
+            // The marks are late then, and less is proven; the groups themselves are durable.
+            Err(AppendError::Full { .. }) => Ok(()),
+            other => other,
+        }
     }
 
     pub(super) fn write_marks(&mut self, clean: bool) -> Result<(), AppendError> {
         let marks = self.marks(clean);
         let place = format!("{}/{}", self.disk.place(), names::MARK);
-        self.mark.write(&marks.encode()).map_err(|error| failure(place, "write", error))?;
+        match self.mark.write(&marks.encode()) {
+            Ok(()) => {}
+            Err(error) if is_full(&error) => return Err(AppendError::Full { place }),
+            Err(error) => return Err(failure(place, "write", error)),
+        }
         (self.marked, self.clean, self.marked_at) = (marks, clean, self.clock.0.now());
         Ok(())
     }
@@ -149,9 +163,13 @@ impl Appender {
     /// Reserves room for a group, a step at once; what does not fit as a step may fit exactly.
     fn allocate(&mut self, volume: VolumeId, group_bytes: u64) -> Result<(), AppendError> {
         let place = self.place(volume);
-        let segment_bytes = self.options.segment_bytes;
+        let (segment_bytes, takes_objects) = (self.options.segment_bytes, self.takes_objects());
         let writer = self.writers.get_mut(&volume).expect("the volume was found above");
-        let step = if writer.sealed { ALLOCATE_STEP_SEALED_BYTES } else { ALLOCATE_STEP_BYTES };
+        let step = match takes_objects {
+            false => ALLOCATE_STEP_FULL_BYTES,
+            true if writer.sealed => ALLOCATE_STEP_SEALED_BYTES,
+            true => ALLOCATE_STEP_BYTES,
+        };
         let Some(tail) = &mut writer.tail else { return Ok(()) };
         // One sector more, for a closing frame.
         let needed = sector_end(sector_end(tail.end) + group_bytes) + SECTOR_BYTES;
@@ -164,7 +182,10 @@ impl Appender {
                     tail.allocated = to;
                     return Ok(());
                 }
-                Err(error) if is_full(&error) => {}
+                // Some file systems keep what they found before they ran out: that goes back.
+                Err(error) if is_full(&error) => {
+                    tail.file.set_len(tail.allocated).map_err(|error| failure(place.clone(), "cut back", error))?;
+                }
                 Err(error) => return Err(failure(place, "allocate", error)),
             }
         }

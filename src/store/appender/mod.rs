@@ -2,12 +2,13 @@
 //!
 //! Owned by the append lane's thread. A group is: find room, compose, one gathered write a volume, one sync, then the
 //! index. Always: what is published as synced was synced first; after any error of a sync, or any error of a write but
-//! "no space", every call fails without touching the disk; a file is in the manifest before it holds a needle; the clean
+//! "no space", every call fails without touching the disk; objects never take room that the reserve gave; a file is in the manifest before it holds a needle; the clean
 //! flag is cleared durably before the first write of a run.
 
 mod entry;
 mod files;
 mod group;
+mod room;
 mod swap;
 mod volume;
 
@@ -16,15 +17,17 @@ pub(super) use files::needles_max;
 pub(super) use volume::{Synced, Tail, Writer, enter};
 
 use super::catalog::Catalog;
+use super::error::StoreError;
 use super::handles::Handles;
 use super::mark::Marks;
 use super::needle::needle_bytes;
+use super::reserve::Reserve;
 use super::{Identity, StoreOptions, VolumeNumbers, names};
 use crate::base::clock::{Clock, Moment};
 use crate::base::ids::{ObjectId, Sequence, VolumeId};
 use crate::base::limits::{ATTRIBUTE_BYTES_MAX, CHUNK_BYTES_MAX, GROUP_BYTES_MAX, GROUP_NEEDLES_MAX};
 use crate::base::random::Random;
-use crate::disk::{Disk, File};
+use crate::disk::{Disk, File, is_full};
 use crate::journal::{FRAME_BYTES, Pair, RecordLog, SECTOR_BYTES, sector_end};
 use crate::store::segment::Located;
 use crate::store::segment_header::SEGMENT_HEADER_BYTES;
@@ -62,6 +65,9 @@ pub struct Appender {
     /// A number that was had for a volume that could not be made yet.
     pub(super) spare: Option<VolumeId>,
     pub(super) failed: Option<Failure>,
+    /// Something found no room since room was last looked for.
+    pub(super) is_full: bool,
+    pub(super) reserve: Arc<Reserve>,
     pub(super) scratch: Vec<u8>,
     pub(super) random: Random,
 }
@@ -83,7 +89,7 @@ struct Written {
 }
 
 impl Appender {
-    /// Stores one group: all of it, or none.
+    /// Stores one group: all of it, or none. One without objects may use the reserve.
     ///
     /// One gathered write for each volume that the entries touch, then, if `sync`, their syncs, then the index. Without
     /// `sync` the caller calls [`sync`](Self::sync) within a second. Outcomes are in the order of the entries.
@@ -97,7 +103,31 @@ impl Appender {
         sync: bool,
         numbers: &dyn VolumeNumbers,
     ) -> Result<Vec<Appended>, AppendError> {
-        self.guarded(|appender| appender.append_group(entries, wall_ms, sync, numbers))
+        self.guarded(|appender| {
+            let has_objects = entries.iter().any(|entry| matches!(entry, Entry::Put { .. }));
+            if !has_objects {
+                return appender.on_the_reserve(|appender| appender.append_group(entries, wall_ms, sync, numbers));
+            }
+            if !appender.takes_objects() {
+                return Err(AppendError::Full { place: appender.disk.place() });
+            }
+            let appended = appender.append_group(entries, wall_ms, sync, numbers);
+            appender.is_full |= matches!(appended, Err(AppendError::Full { .. }));
+            appended
+        })
+    }
+
+    /// Ends all writing for a cause that was found elsewhere: every later call fails without touching the disk.
+    pub fn fail(&mut self, action: &'static str, error: io::Error) {
+        if self.failed.is_none() {
+            self.failed = Some(Failure { place: self.disk.place(), action, error: Arc::new(error) });
+        }
+    }
+
+    /// Whether the disk failed for writing.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.is_some()
     }
 
     /// Bytes of needles (see [`needle_bytes`]) that one group may have.
@@ -153,14 +183,6 @@ impl Appender {
             let remembered = appender.remember_epochs()?;
             appender.write_marks(remembered)
         })
-    }
-
-    /// Free bytes of the file system, without the reserve.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn free_bytes(&self) -> io::Result<u64> {
-        Ok(self.disk.space()?.free)
     }
 
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, AppendError>) -> Result<T, AppendError> {
@@ -290,13 +312,21 @@ impl Appender {
         }
         let volume = match self.spare {
             Some(volume) => volume,
-            None => numbers.next().map_err(|error| AppendError::Numbers(Arc::new(error)))?,
+            None => numbers.next().map_err(|error| self.no_number(error))?,
         };
         // Each number costs syncs on all disks: one for which there was no room is kept.
         self.spare = Some(volume);
         self.create_volume(volume)?;
         self.spare = None;
         Ok(volume)
+    }
+
+    /// A number that no disk had the room to note is a matter of room.
+    fn no_number(&self, error: StoreError) -> AppendError {
+        if error.is_full() {
+            return AppendError::Full { place: self.disk.place() };
+        }
+        AppendError::Numbers(Arc::new(error))
     }
 
     /// Writes the last needle of a volume's objects; from then on it takes tombstones only.
@@ -336,7 +366,6 @@ impl Appender {
             0
         };
         let file = Arc::clone(&tail.file);
-        let before = tail.end;
         let mut parts = parts(&group, &orders, &self.scratch, zeros);
         let outcome = file.write_all_at(&mut parts, start.position);
         drop(parts);
@@ -344,7 +373,7 @@ impl Appender {
             if !is_full(&error) {
                 return Err(failure(place, "write", error));
             }
-            cut_back(writer, &file, before).map_err(|error| failure(place.clone(), "cut back", error))?;
+            cut_back(writer).map_err(|error| failure(place.clone(), "cut back", error))?;
             return Err(AppendError::Full { place });
         }
         let tail = writer.tail.as_mut().expect("the tail was ensured above");
@@ -358,9 +387,7 @@ impl Appender {
         for done in written {
             let place = self.place(done.volume);
             let writer = self.writers.get_mut(&done.volume).expect("it was written to");
-            let Some(tail) = &writer.tail else { continue };
-            let (file, end) = (Arc::clone(&tail.file), tail.end);
-            cut_back(writer, &file, end).map_err(|error| failure(place, "cut back", error))?;
+            cut_back(writer).map_err(|error| failure(place, "cut back", error))?;
         }
         Ok(())
     }
@@ -413,6 +440,7 @@ impl Appender {
         Ok(())
     }
 
+    /// A closing frame that finds no room is not written: what it would prove stays to be scanned.
     fn write_closing_frames(&mut self) -> Result<(), AppendError> {
         let mut synced = Vec::new();
         for (&volume, writer) in &mut self.writers {
@@ -426,10 +454,16 @@ impl Appender {
             let start = writer.start(tail, 0);
             let group = compose(&start, &[], &mut self.scratch);
             let place = format!("{}/{}", self.disk.place(), tail.segment.name());
-            tail.file
-                .write_all_at(&mut [IoSlice::new(&self.scratch)], start.position)
-                .map_err(|error| failure(place, "write", error))?;
+            let written = tail.file.write_all_at(&mut [IoSlice::new(&self.scratch)], start.position);
             let tail = writer.tail.as_mut().expect("it was there above");
+            match written {
+                Ok(()) => {}
+                Err(error) if is_full(&error) => {
+                    cut_tail(tail).map_err(|error| failure(place, "cut back", error))?;
+                    continue;
+                }
+                Err(error) => return Err(failure(place, "write", error)),
+            }
             tail.end = group.end;
             tail.filled = tail.filled.max(sector_end(group.end));
             tail.closing_at = Some(next);
@@ -484,19 +518,22 @@ impl Group {
 }
 
 /// Cuts a tail back to where it was before a group that did not fit. The group's sequences come again, so in a new epoch.
-fn cut_back(writer: &mut Writer, file: &Arc<dyn File>, end: u64) -> io::Result<()> {
-    file.set_len(sector_end(end))?;
-    file.sync_all()?;
-    (writer.epoch_due, writer.cut_back) = (true, true);
+fn cut_back(writer: &mut Writer) -> io::Result<()> {
     if let Some(tail) = &mut writer.tail {
-        (tail.allocated, tail.filled, tail.pending) = (sector_end(end), sector_end(end), false);
+        cut_tail(tail)?;
     }
+    (writer.epoch_due, writer.cut_back) = (true, true);
     writer.set_synced();
     Ok(())
 }
 
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+/// Cuts a file to the end of what the writer stands behind, durably.
+fn cut_tail(tail: &mut Tail) -> io::Result<()> {
+    let end = sector_end(tail.end);
+    tail.file.set_len(end)?;
+    tail.file.sync_all()?;
+    (tail.allocated, tail.filled, tail.pending) = (end, end, false);
+    Ok(())
 }
 
 fn failure(place: String, action: &'static str, error: io::Error) -> AppendError {

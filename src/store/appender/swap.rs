@@ -15,7 +15,7 @@ impl Appender {
     /// # Errors
     /// [`AppendError::Full`] if the manifest has no room, [`AppendError::Failed`]; then nothing has changed for readers.
     pub fn publish_compacted(&mut self, compacted: &Compacted) -> Result<bool, AppendError> {
-        self.guarded(|appender| appender.swap(compacted))
+        self.guarded(|appender| appender.on_the_reserve(|appender| appender.swap(compacted)))
     }
 
     /// Closes the open segment of a volume, if it has one: from then on it can be rewritten.
@@ -29,7 +29,7 @@ impl Appender {
                 return Ok(());
             }
             appender.begin_run()?;
-            appender.close_tail(volume)
+            appender.on_the_reserve(|appender| appender.close_tail(volume))
         })
     }
 

@@ -6,13 +6,14 @@
 
 use super::Obstacle;
 use crate::base::ids::{Epoch, Sequence, VolumeId};
-use crate::disk::{Disk, File, Open};
+use crate::disk::{Disk, File, Open, is_full};
 use crate::journal::{CHAIN_START, Window, chain_next};
 use crate::store::catalog::{Catalog, View};
 use crate::store::copy_walk::{CopyFacts, CopyWalk};
 use crate::store::handles::Handles;
 use crate::store::manifest::Closed;
 use crate::store::needle::{HEAD_BYTES_FIXED, Head, Kind};
+use crate::store::reserve::Reserve;
 use crate::store::segment::{Located, Segment};
 use crate::store::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::store::slots::Slot;
@@ -40,6 +41,14 @@ pub struct Compacted {
     pub(in crate::store) closed: Closed,
     /// What it stands for, in order.
     pub(in crate::store) sources: Vec<Arc<Segment>>,
+}
+
+impl std::fmt::Display for Compacted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let before: u64 = self.sources.iter().map(|source| source.end()).sum();
+        let count = self.sources.len();
+        write!(f, "{}, {} bytes in the place of {before} in {count} files", self.segment.name(), self.closed.end)
+    }
 }
 
 /// A copy under way.
@@ -86,6 +95,7 @@ impl Copier {
         disk: &Arc<dyn Disk>,
         catalog: &Arc<Catalog>,
         identity: &Identity,
+        reserve: &Reserve,
         sources: Vec<Arc<Segment>>,
     ) -> Result<Self, Obstacle> {
         let (Some(first), Some(last)) = (sources.first(), sources.last().and_then(|last| last.closed())) else {
@@ -114,7 +124,7 @@ impl Copier {
         };
         let begun = || -> io::Result<()> {
             // A full disk is noticed before the work is done; what is too much goes back at the end.
-            file.allocate(0, likely.max(SEGMENT_HEADER_BYTES as u64))?;
+            allocate(&*file, likely + SEGMENT_HEADER_BYTES as u64, reserve)?;
             file.write_all_at(&mut [IoSlice::new(&header.encode())], 0)
         };
         if let Err(error) = begun() {
@@ -328,6 +338,14 @@ impl Copier {
     pub fn give_up(self) -> io::Result<()> {
         self.disk.remove(&self.name)?;
         self.file.set_len(0)
+    }
+}
+
+/// Takes room for a copy, of the reserve if need be: more comes back when the copy is published.
+fn allocate(file: &dyn File, bytes: u64, reserve: &Reserve) -> io::Result<()> {
+    match file.allocate(0, bytes) {
+        Err(error) if is_full(&error) && reserve.give(bytes)? > 0 => file.allocate(0, bytes),
+        other => other,
     }
 }
 

@@ -15,6 +15,7 @@ pub use copier::Compacted;
 use super::catalog::{Catalog, View};
 use super::handles::Handles;
 use super::needle::{TOMBSTONE_BYTES, needle_bytes};
+use super::reserve::Reserve;
 use super::segment::Segment;
 use super::{Identity, StoreOptions};
 use crate::base::ids::{Sequence, VolumeId};
@@ -139,6 +140,7 @@ pub struct Compaction {
     identity: Identity,
     catalog: Arc<Catalog>,
     handles: Arc<Handles>,
+    reserve: Arc<Reserve>,
     segment_bytes: u64,
     work: Work,
     retiring: VecDeque<Retiring>,
@@ -146,6 +148,8 @@ pub struct Compaction {
     barren: HashMap<(VolumeId, Sequence, u32), u64>,
     /// The dead bytes that the segment under way seemed to have.
     seemed_dead: u64,
+    /// Percent of all bytes that nobody needs, when this was last looked at.
+    garbage_percent: u64,
     report: CompactionReport,
 }
 
@@ -155,6 +159,7 @@ impl Compaction {
         identity: Identity,
         catalog: &Arc<Catalog>,
         handles: &Arc<Handles>,
+        reserve: &Arc<Reserve>,
         options: &StoreOptions,
     ) -> Self {
         Self {
@@ -162,11 +167,13 @@ impl Compaction {
             identity,
             catalog: Arc::clone(catalog),
             handles: Arc::clone(handles),
+            reserve: Arc::clone(reserve),
             segment_bytes: options.segment_bytes,
             work: Work::Nothing,
             retiring: VecDeque::new(),
             barren: HashMap::new(),
             seemed_dead: 0,
+            garbage_percent: 0,
             report: CompactionReport::default(),
         }
     }
@@ -186,6 +193,12 @@ impl Compaction {
     #[must_use]
     pub fn is_busy(&self) -> bool {
         !matches!(self.work, Work::Nothing) || !self.retiring.is_empty()
+    }
+
+    /// Percent of all bytes that nobody needs, when work was last chosen.
+    #[must_use]
+    pub fn garbage_percent(&self) -> u64 {
+        self.garbage_percent
     }
 
     /// Does a bounded piece of work. `room_bytes` is what a copy may take now, and `tight` says that room is short.
@@ -237,13 +250,15 @@ impl Compaction {
     fn begin(&mut self, bounds: &Bounds) -> Step {
         let view = self.catalog.view();
         let (segments, facts) = self.facts(&view);
+        let sum = |of: fn(&Facts) -> u64| facts.iter().map(of).sum::<u64>();
+        self.garbage_percent = sum(|one| one.dead).saturating_mul(100) / sum(|one| one.bytes).max(1);
         match choose(&facts, bounds) {
             None => Step::Rest,
             Some(Choice::Roll(volume)) => Step::Roll(volume),
             Some(Choice::Rewrite(range)) => {
                 self.seemed_dead = facts.get(range.clone()).unwrap_or_default().iter().map(|one| one.dead).sum();
                 let sources: Vec<_> = segments.get(range).unwrap_or_default().to_vec();
-                match Copier::new(&self.disk, &self.catalog, &self.identity, sources) {
+                match Copier::new(&self.disk, &self.catalog, &self.identity, &self.reserve, sources) {
                     Ok(copier) => {
                         self.work = Work::Copy(Box::new(copier));
                         Step::Worked(0)

@@ -83,7 +83,7 @@ fn room_comes_back_and_tombstones_go_with_their_targets() {
     compact_all(&mut opened);
     assert_eq!(opened.compaction.report().copies, 0, "nothing is wasted, so nothing is done");
 
-    let is_dead = |n: u64| n % 4 != 0;
+    let is_dead = |n: u64| !n.is_multiple_of(4);
     let dead: Vec<_> = ids.iter().copied().zip(0..).filter(|(_, n)| is_dead(*n)).map(|(id, _)| id).collect();
     delete_many(&mut opened, &dead);
     compact_all(&mut opened);
@@ -125,7 +125,7 @@ fn what_is_deleted_while_it_is_copied_is_deleted_in_the_copy() {
     delete_many(&mut opened, &ids[3..4]);
     assert!(opened.appender.publish_compacted(&compacted).unwrap());
     opened.compaction.published(&compacted, true);
-    let is_dead = |n: u64| n % 2 == 0 || n == 1 || n == 3;
+    let is_dead = |n: u64| n.is_multiple_of(2) || n == 1 || n == 3;
     expect(&opened, &ids, is_dead);
     compact_all(&mut opened);
     expect(&opened, &ids, is_dead);

@@ -98,6 +98,7 @@ fn work(opened: &mut Opened, dice: &mut Dice, model: &mut Model, clock: &ManualC
         let ended = match dice.below(10) {
             0 => opened.appender.idle().map(|()| all_synced(model)),
             1 => opened.appender.sync().map(|()| all_synced(model)),
+            2 => opened.appender.look_for_room().map(drop),
             _ => group(opened, dice, model),
         };
         match ended {

@@ -2,6 +2,7 @@
 
 mod compaction;
 mod crash;
+mod full;
 mod golden;
 mod model;
 mod parse;

@@ -219,6 +219,7 @@ fn a_full_disk_is_an_answer_and_writing_resumes() {
     assert!(matches!(error, crate::store::AppendError::Full { .. }), "{error}");
     assert!(ids.len() > 10);
     disk.set_capacity(1 << 30);
+    assert!(opened.appender.look_for_room().unwrap());
     let after = store_one(&mut opened, b"room again", 1000, true);
     assert_eq!(read(&opened.catalog.view(), after), Ok(Some(b"room again".to_vec())));
     let opened = store(&disk.crash_clean());
@@ -276,6 +277,7 @@ fn what_did_not_fit_is_cut_and_its_sequence_comes_again_in_a_new_epoch() {
     let numbers = numbers(&opened);
     let error = opened.appender.append(&[put(&content(2, 3000), 2)], 1, true, &numbers).unwrap_err();
     assert!(matches!(error, crate::store::AppendError::Full { .. }), "{error}");
+    assert!(opened.appender.look_for_room().unwrap());
     let next = store_one(&mut opened, b"next", 3, true);
     assert_eq!(next.sequence, first.sequence.plus(2), "an EPOCH_START took the sequence");
     let opened = store(&disk.crash_clean());
@@ -382,6 +384,7 @@ fn no_object_follows_a_seal_that_the_manifest_had_no_room_for() {
     let numbers = numbers(&opened);
     let error = opened.appender.append(&[put(&content(2, 100_000), 2)], 1, true, &numbers).unwrap_err();
     assert!(matches!(error, crate::store::AppendError::Full { .. }), "{error}");
+    assert!(opened.appender.look_for_room().unwrap());
     // A small one would still fit.
     let next = store_one(&mut opened, b"next", 3, true);
     assert_ne!(next.volume, first.volume);
@@ -407,6 +410,7 @@ fn a_full_disk_uses_up_no_volume_numbers() {
     for _ in 0..5 {
         let error = opened.appender.append(&[put(b"no room", 1)], 1, true, &numbers).unwrap_err();
         assert!(matches!(error, crate::store::AppendError::Full { .. }), "{error}");
+        assert!(opened.appender.look_for_room().unwrap());
     }
     let outcomes = opened.appender.append(&[put(b"room", 2)], 1, true, &numbers).unwrap();
     let [Appended::Stored(id)] = outcomes[..] else { panic!("{outcomes:?}") };

@@ -1,0 +1,214 @@
+//! The reserve: room of a disk that is kept for deletes, compaction and the records that they need.
+//!
+//! A file whose content has no meaning: its blocks are the room. Shared by the append lane and compaction; any thread that
+//! may wait for the disk. Always: objects are taken only while it is whole, so that none of them eats room that was given
+//! back for a delete; it is refilled before the disk takes objects again. Whether a cut or a refill survives a power cut does
+//! not matter: opening the disk looks at the file anew.
+
+use super::{StoreOptions, names};
+use crate::disk::{Disk, File, Open, is_full};
+use parking_lot::Mutex;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The reserve is at least this, and at least a 32nd of the disk, and at most a segment.
+const RESERVE_BYTES_MIN: u64 = 64 << 20;
+const RESERVE_SHARE: u64 = 32;
+
+/// What is given back at once, at the least: what a delete needs for itself and for the deletes after it.
+pub(super) const GIVE_BYTES_MIN: u64 = 4 << 20;
+
+/// What a refill takes at once: on a disk that is nearly full the reserve grows by what there is.
+const REFILL_BYTES: u64 = 4 << 20;
+
+/// The reserve of one disk.
+#[derive(Debug)]
+pub struct Reserve {
+    /// Held over the calls on the file.
+    file: Mutex<Arc<dyn File>>,
+    /// Bytes of the file; written under the lock.
+    held: AtomicU64,
+    /// Bytes when it is whole.
+    wanted: u64,
+}
+
+impl Reserve {
+    /// Opens the reserve, makes it if there is none, and fills it as far as there is room.
+    pub(super) fn open(disk: &dyn Disk, options: &StoreOptions) -> io::Result<Self> {
+        let wanted = match options.reserve_bytes {
+            Some(bytes) => bytes,
+            None => (disk.space()?.total / RESERVE_SHARE).max(RESERVE_BYTES_MIN).min(options.segment_bytes),
+        };
+        let (file, is_new) = match disk.open(names::RESERVE, Open::Write) {
+            Ok(file) => (file, false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (disk.open(names::RESERVE, Open::Create)?, true),
+            Err(error) => return Err(error),
+        };
+        let held = file.len()?;
+        if held > wanted {
+            file.set_len(wanted)?;
+        }
+        let reserve = Self { file: Mutex::new(file), held: AtomicU64::new(held.min(wanted)), wanted };
+        let was_whole = reserve.is_whole();
+        reserve.refill()?;
+        if is_new || !was_whole {
+            reserve.file.lock().sync_all()?;
+            disk.sync_directory()?;
+        }
+        Ok(reserve)
+    }
+
+    /// Bytes that it holds.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// Bytes that it lacks: free room that objects may not take.
+    #[must_use]
+    pub fn missing_bytes(&self) -> u64 {
+        self.wanted.saturating_sub(self.bytes())
+    }
+
+    /// Whether it holds all that it should: only then are objects taken.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.missing_bytes() == 0
+    }
+
+    /// Gives up to `bytes` back to the file system, and says how many; 0 when it is empty. They are free on return.
+    ///
+    /// # Errors
+    /// Those of cutting and syncing the file; then the disk is to be treated as failed for writing.
+    pub fn give(&self, bytes: u64) -> io::Result<u64> {
+        let file = self.file.lock();
+        let held = self.bytes();
+        let given = bytes.min(held);
+        if given == 0 {
+            return Ok(0);
+        }
+        // Less from here on, whatever comes of the calls: objects wait until it is refilled.
+        self.held.store(held - given, Ordering::Release);
+        file.set_len(held - given)?;
+        // A journaling file system hands blocks out again only after the commit that freed them.
+        file.sync_all()?;
+        Ok(given)
+    }
+
+    /// Takes back what it lacks, a piece at a time; false when the disk is full before it is whole.
+    ///
+    /// # Errors
+    /// Those of reserving room, but want of room; then the disk is to be treated as failed for writing.
+    pub fn refill(&self) -> io::Result<bool> {
+        let file = self.file.lock();
+        loop {
+            let held = self.bytes();
+            let piece = self.wanted.saturating_sub(held).min(REFILL_BYTES);
+            if piece == 0 {
+                return Ok(true);
+            }
+            match file.allocate(held, piece) {
+                Ok(()) => self.held.store(held + piece, Ordering::Release),
+                Err(error) if is_full(&error) => {
+                    // Some file systems keep what they found before they ran out.
+                    file.set_len(held)?;
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Gives a piece of the reserve of a disk that is not open yet; false when there is none left.
+pub(super) fn give_before_open(disk: &dyn Disk) -> io::Result<bool> {
+    let file = match disk.open(names::RESERVE, Open::Write) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let held = file.len()?;
+    if held == 0 {
+        return Ok(false);
+    }
+    // At least an eighth, so that a few rounds find whether it helps.
+    file.set_len(held.saturating_sub(GIVE_BYTES_MIN.max(held / 8)))?;
+    file.sync_all()?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Call, Fault, FaultPlan, FaultyDisk, MemoryDisk};
+
+    const MIB: u64 = 1 << 20;
+
+    fn options(bytes: u64) -> StoreOptions {
+        StoreOptions { reserve_bytes: Some(bytes), ..StoreOptions::default() }
+    }
+
+    #[test]
+    fn it_gives_room_and_takes_it_back() {
+        let disk = MemoryDisk::with_capacity(20 * MIB);
+        let reserve = Reserve::open(&disk, &options(10 * MIB)).unwrap();
+        assert!(reserve.is_whole());
+        assert_eq!((reserve.bytes(), reserve.missing_bytes()), (10 * MIB, 0));
+        assert_eq!(disk.space().unwrap().free, 10 * MIB);
+        assert_eq!(reserve.give(4 * MIB).unwrap(), 4 * MIB);
+        assert_eq!((reserve.bytes(), reserve.missing_bytes(), reserve.is_whole()), (6 * MIB, 4 * MIB, false));
+        assert_eq!(disk.space().unwrap().free, 14 * MIB);
+        assert!(reserve.refill().unwrap() && reserve.is_whole());
+        assert_eq!(reserve.give(100 * MIB).unwrap(), 10 * MIB, "all there is");
+        assert_eq!(reserve.give(1).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_full_disk_refills_it_as_far_as_it_goes() {
+        let disk = MemoryDisk::with_capacity(20 * MIB);
+        let reserve = Reserve::open(&disk, &options(10 * MIB)).unwrap();
+        reserve.give(10 * MIB).unwrap();
+        disk.set_capacity(9 * MIB);
+        assert!(!reserve.refill().unwrap());
+        assert_eq!(reserve.bytes(), 8 * MIB, "two pieces, and not the third");
+        assert_eq!(disk.open(names::RESERVE, Open::Read).unwrap().len().unwrap(), 8 * MIB);
+        disk.set_capacity(10 * MIB);
+        assert!(reserve.refill().unwrap());
+    }
+
+    #[test]
+    fn opening_fills_it_or_cuts_it_to_its_size() {
+        let disk = MemoryDisk::with_capacity(20 * MIB);
+        drop(Reserve::open(&disk, &options(10 * MIB)).unwrap());
+        assert_eq!(Reserve::open(&disk, &options(3 * MIB)).unwrap().bytes(), 3 * MIB);
+        assert_eq!(disk.space().unwrap().free, 17 * MIB);
+        let reserve = Reserve::open(&disk, &options(30 * MIB)).unwrap();
+        assert!(!reserve.is_whole());
+        assert_eq!(Reserve::open(&disk, &options(12 * MIB)).unwrap().missing_bytes(), 0);
+    }
+
+    #[test]
+    fn before_the_disk_is_open_it_gives_until_it_is_empty() {
+        let disk = MemoryDisk::new();
+        assert!(!give_before_open(&disk).unwrap());
+        drop(Reserve::open(&disk, &options(10 * MIB)).unwrap());
+        let mut rounds = 0;
+        while give_before_open(&disk).unwrap() {
+            rounds += 1;
+        }
+        assert_eq!(rounds, 3, "4, 4 and 2 MiB");
+        assert!(Reserve::open(&disk, &options(10 * MIB)).unwrap().is_whole());
+    }
+
+    #[test]
+    fn an_error_of_the_device_is_an_error_and_no_want_of_room() {
+        let faulty = FaultyDisk::new(Arc::new(MemoryDisk::new()), FaultPlan::default());
+        let reserve = Reserve::open(&faulty, &options(10 * MIB)).unwrap();
+        faulty.faults().add(Fault::error(Call::SyncAll, 5));
+        assert!(reserve.give(MIB).is_err());
+        assert_eq!(reserve.missing_bytes(), MIB, "what may be given is not counted as held");
+        faulty.faults().add(Fault::error(Call::Allocate, 5));
+        assert!(reserve.refill().is_err());
+    }
+}
