@@ -18,7 +18,7 @@ const NEIGHBOUR_SHARE: u64 = 4;
 /// Neighbours that keep less than this share each are merged for their own sake.
 const SMALL_SHARE: u64 = 8;
 /// Room that a copy needs besides its needles.
-const OVERHEAD_BYTES: u64 = 1 << 20;
+const OVERHEAD_BYTES: u64 = 64 << 10;
 
 /// What is known of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

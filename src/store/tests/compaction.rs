@@ -4,7 +4,7 @@
 use super::world::*;
 use crate::base::ids::ObjectId;
 use crate::disk::{Disk, MemoryDisk};
-use crate::store::{Appended, CompactionStep, Entry, Opened, StoreOptions, verify};
+use crate::store::{AppendError, Appended, CompactionStep, Entry, Opened, StoreOptions, verify};
 use std::collections::HashMap;
 
 const GARBAGE_PERCENT: u64 = 20;
@@ -244,4 +244,48 @@ fn random_work_with_compaction_agrees_with_a_model() {
         check(&opened);
         assert_eq!(opened.catalog.stats().objects, stats.objects);
     }
+}
+
+#[test]
+fn a_full_disk_gets_its_room_back() {
+    let disk = MemoryDisk::with_capacity(10 << 20);
+    let options = StoreOptions { reserve_bytes: Some(6 << 20), ..options() };
+    let mut opened = try_store(&disk, &options).unwrap();
+    let numbers = numbers(&opened);
+    let mut ids = Vec::new();
+    let mut fill = |opened: &mut Opened, ids: &mut Vec<ObjectId>| loop {
+        let n = ids.len() as u64;
+        match opened.appender.append(&[put(&object(n), n)], 1, true, &numbers) {
+            Ok(outcomes) => match outcomes[..] {
+                [Appended::Stored(id)] => ids.push(id),
+                ref other => panic!("{other:?}"),
+            },
+            Err(AppendError::Full { .. }) => return,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    fill(&mut opened, &mut ids);
+    let full = ids.len();
+    assert!(full > 300, "{full} objects fit");
+    let dead: Vec<_> = ids.iter().copied().step_by(2).collect();
+    delete_many(&mut opened, &dead);
+    assert!(!opened.appender.takes_objects());
+    for _ in 0..100_000 {
+        let room = disk.space().unwrap().free + opened.reserve.bytes();
+        match opened.compaction.step(GARBAGE_PERCENT, room, true) {
+            CompactionStep::Rest => break,
+            CompactionStep::Publish(compacted) => {
+                let published = opened.appender.publish_compacted(&compacted).unwrap();
+                opened.compaction.published(&compacted, published);
+            }
+            CompactionStep::Roll(volume) => opened.appender.roll(volume).unwrap(),
+            CompactionStep::Worked(_) => {}
+            CompactionStep::GaveUp(obstacle) => panic!("{obstacle}"),
+        }
+    }
+    assert!(opened.appender.look_for_room().unwrap(), "{:?}", opened.compaction.report());
+    expect(&opened, &ids, |n| n.is_multiple_of(2));
+    fill(&mut opened, &mut ids);
+    assert!(ids.len() > full + full / 3, "{} objects after {full}", ids.len());
+    expect(&opened, &ids, |n| n.is_multiple_of(2) && n < full as u64);
 }
