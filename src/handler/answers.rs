@@ -90,7 +90,7 @@ pub(super) fn of_delete(end: DeleteEnd) -> Answer {
             Answer::refused(Status::Refused, "the object belongs to a name: remove the name, and it goes with it")
         }
         DeleteEnd::Damaged => damaged(),
-        DeleteEnd::Busy => of_refused(Refused::AppendQueue),
+        DeleteEnd::Refused(refused) => of_refused(refused),
         DeleteEnd::Full => Answer::refused(Status::Full, "the disk has no room for a tombstone"),
         DeleteEnd::Failed => Answer::refused(Status::Unavailable, FAILED),
         DeleteEnd::Expired => Answer::refused(Status::TimedOut, EXPIRED),
@@ -110,6 +110,12 @@ pub(super) fn of_refused(refused: Refused) -> Answer {
         Refused::Full => {
             Refusal { status: Status::Full, stage: Stage::Disk, retry_after_ms: 1000, detail: FULL.into() }
         }
+        Refused::Suspect => Refusal::busy(
+            Stage::Disk,
+            1000,
+            "the disks that could take the object hang or report errors; see `larder status`",
+        ),
+        Refused::Closed => Refusal::new(Status::ShuttingDown, "the node is stopping: use another connection"),
         Refused::NoDisk => Refusal::new(Status::Unavailable, "no disk takes requests now; see `larder status`"),
     })
 }

@@ -1,17 +1,23 @@
 //! Submitting to an append lane. Any thread.
 
-use super::job::LaneJob;
+use super::job::{LaneJob, Refused};
 use super::unit::Unit;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Whether a job would be refused now: asked before anything is made for it.
-pub(super) fn refuses(unit: &Unit) -> bool {
-    let refuses = unit.closed.load(Ordering::Acquire) || unit.appends.is_full();
-    if refuses {
+pub(super) fn refuses(unit: &Unit) -> Option<Refused> {
+    let refused = refusal(unit);
+    if unit.appends.is_full() || refused == Refused::Closed {
         unit.metrics.refused_full.increment();
+        return Some(refused);
     }
-    refuses
+    None
+}
+
+/// What is said of a lane that does not take a job.
+pub(super) fn refusal(unit: &Unit) -> Refused {
+    if unit.closed.load(Ordering::Acquire) { Refused::Closed } else { Refused::AppendQueue }
 }
 
 /// Puts a job into the lane's queue; gives it back if the queue, or the disk's share of the budget, is full.

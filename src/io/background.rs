@@ -1,18 +1,14 @@
-//! The background thread of a disk: looks at its room, and lets a full disk take objects again.
+//! The background thread of a disk: looks at it each second.
 //!
 //! May wait for the disk. Compaction, scrub and snapshots will run here: they write only new files.
 
-use super::state::DiskState;
+use super::look::look;
 use super::unit::Unit;
-use crate::base::limits::SEGMENT_BYTES_DEFAULT;
 use crate::disk::Disk;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const LOOK: Duration = Duration::from_secs(1);
-/// A full disk is tried again when it has this much room.
-const ROOM_AGAIN: u64 = SEGMENT_BYTES_DEFAULT / 8;
 
 pub(super) fn run(unit: &Arc<Unit>, disk: &Arc<dyn Disk>, stop: &crossbeam_channel::Receiver<()>) {
     let mut is_warned = false;
@@ -20,8 +16,7 @@ pub(super) fn run(unit: &Arc<Unit>, disk: &Arc<dyn Disk>, stop: &crossbeam_chann
         match look(unit, disk) {
             Ok(()) => is_warned = false,
             Err(error) if !is_warned => {
-                log::warn!("disk {}: its room cannot be seen: {error}", unit.place);
-                unit.metrics.errors.increment();
+                log::warn!("disk {}: it could not be looked at: {error}", unit.place);
                 is_warned = true;
             }
             Err(_) => {}
@@ -31,14 +26,4 @@ pub(super) fn run(unit: &Arc<Unit>, disk: &Arc<dyn Disk>, stop: &crossbeam_chann
             return;
         }
     }
-}
-
-pub(super) fn look(unit: &Arc<Unit>, disk: &Arc<dyn Disk>) -> std::io::Result<()> {
-    let space = disk.space()?;
-    unit.total_bytes.store(space.total, Ordering::Relaxed);
-    unit.free_bytes.store(space.free, Ordering::Relaxed);
-    if unit.state.state() == DiskState::Full && space.free >= ROOM_AGAIN.min(space.total / 64) {
-        unit.state.enter(&unit.place, DiskState::Healthy, "there is room again");
-    }
-    Ok(())
 }

@@ -3,34 +3,36 @@
 //! Opening and closing run on the thread that builds the node; the rest on processor threads, and waits for nothing.
 
 use super::append;
-use super::background;
 use super::blocks::Blocks;
 use super::gate::Gate;
 use super::job::{
     Append, AppendEnd, DeleteEnd, LaneJob, LaneWork, PieceEnd, ReadEnd, ReadJob, ReadWork, Refused, Tried,
 };
-use super::lane::Lane;
-use super::numbers::Numbers;
+use super::lane::NO_ROOM;
+use super::numbers::{Member, Numbers};
+use super::opening::{Directory, LeftOut, OpenError, Sound, open_all};
 use super::placement::Placement;
 use super::read::{Reading, Target};
 use super::reader;
 use super::report::DiskReport;
-use super::state::{DiskState, StateCell};
+use super::start::{Named, Workers, start, tell_left_out, tell_opened};
+use super::state::{DiskState, Event, StateCell};
+use super::suspicion::Suspicion;
 use super::unit::{Share, Unit};
+use super::watch;
 use crate::base::budget::Reservation;
 use crate::base::buffers::BufferPool;
 use crate::base::clock::{Clock, Moment};
 use crate::base::completion::Completion;
 use crate::base::ids::{ClusterId, NodeId, ObjectId, VolumeId};
-use crate::base::queue::{QueueReceiver, queue};
+use crate::base::queue::queue;
 use crate::base::range::ByteRange;
 use crate::base::thread;
-use crate::disk::Disk;
+use crate::disk::Space;
 use crate::metrics::DiskMetrics;
-use crate::store::{Appender, Identity, Located, OpenReport, StoreError, StoreOptions, View, VolumeNumbers};
+use crate::store::{Identity, Located, StoreOptions, View};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// What the disks are opened with.
@@ -52,30 +54,23 @@ pub struct DiskSettings {
     pub share_in_bytes: usize,
     /// What the jobs of one disk may hold of the budget of replies.
     pub share_out_bytes: usize,
-}
-
-/// Why the disks cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// One of them.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Two directories are one disk, or copies of one.
-    #[error("{0} and {1} are the same disk (id {2}): give each directory once, and never a copy of one")]
-    Twice(String, String, String),
-    /// The system gave no thread.
-    #[error("no thread for disk {0}: {1}")]
-    NoThread(String, std::io::Error),
+    /// A disk on which anything takes this long hangs, and is suspect.
+    pub suspect_after: Duration,
+    /// A suspect disk is trusted again after this long without trouble; three errors of reads within it make one suspect.
+    pub suspect_for: Duration,
+    /// A disk whose opening makes no progress for this long is left out.
+    pub open_stall: Duration,
 }
 
 /// All disks of a node.
 pub struct Disks {
     units: Vec<Arc<Unit>>,
+    left_out: Vec<(LeftOut, u64)>,
     numbers: Arc<Numbers>,
     blocks: Arc<Blocks>,
     cluster: ClusterId,
     node: NodeId,
-    threads: parking_lot::Mutex<Vec<(String, JoinHandle<()>)>>,
+    threads: parking_lot::Mutex<Vec<Named>>,
     stop_background: parking_lot::Mutex<Option<crossbeam_channel::Sender<()>>>,
 }
 
@@ -105,77 +100,68 @@ pub enum Found {
 }
 
 impl Disks {
-    /// Opens all directories, recovers them at once, and starts their threads.
+    /// Opens all directories, recovers them at once, and starts their threads. `metrics` are one for each directory.
     ///
     /// # Errors
-    /// [`OpenError`]; nothing is left running.
+    /// [`OpenError`]: what an operator has to put right, or that no disk is left; nothing is left running.
     pub fn open(
-        disks: Vec<Arc<dyn Disk>>,
+        directories: Vec<Directory>,
         settings: &DiskSettings,
         pool: &Arc<BufferPool>,
         clock: &Arc<dyn Clock>,
         metrics: &[Arc<DiskMetrics>],
     ) -> Result<Arc<Self>, OpenError> {
-        assert_eq!(disks.len(), metrics.len(), "each disk has its metrics");
-        let expected = common_owner(&disks)?;
-        let opened = open_stores(&disks, expected, &settings.store, clock)?;
-        let identity = opened.first().expect("a node has at least one disk").identity;
-        let highest = opened
-            .iter()
-            .map(|opened| opened.superblock.highest().max(opened.catalog.view().volumes().max().unwrap_or(VolumeId(0))))
-            .max()
-            .unwrap_or(VolumeId(0));
-        let superblocks =
-            disks.iter().zip(&opened).map(|(disk, opened)| (disk.place(), Arc::clone(&opened.superblock)));
-        let numbers = Numbers::new(superblocks.collect(), highest);
+        assert_eq!(directories.len(), metrics.len(), "each disk has its metrics");
+        let opening = open_all(directories, &settings.store, settings.open_stall, clock)?;
+        let Identity { cluster, node, .. } = opening.sound.first().expect("at least one disk is open").opened.identity;
         let blocks = Arc::new(Blocks::new(settings.cache_bytes));
         let (stop_background, stopped) = crossbeam_channel::bounded(0);
-
-        let mut units = Vec::new();
-        let mut threads = Vec::new();
-        for (index, ((disk, opened), metrics)) in disks.into_iter().zip(opened).zip(metrics).enumerate() {
-            let (reads, read_queue) = queue(settings.read_queue_max, settings.share_out_bytes);
-            let (appends, append_queue) = queue(settings.append_queue_max, settings.append_queue_bytes_max);
-            let unit = Arc::new(Unit {
-                index,
-                place: disk.place(),
-                identity: opened.identity,
-                catalog: opened.catalog,
-                reads,
-                appends,
-                gate: Gate::new(settings.readers),
-                state: StateCell::default(),
-                share_in: Share::new(settings.share_in_bytes),
-                share_out: Share::new(settings.share_out_bytes),
-                blocks: Arc::clone(&blocks),
-                pool: Arc::clone(pool),
-                clock: Arc::clone(clock),
-                metrics: Arc::clone(metrics),
-                appending_since: AtomicU64::new(u64::MAX),
-                total_bytes: AtomicU64::new(0),
-                free_bytes: AtomicU64::new(0),
-                stopping: AtomicBool::new(false),
-                closed: AtomicBool::new(false),
-            });
-            if let Err(error) = background::look(&unit, &disk) {
-                log::warn!("disk {}: its room cannot be seen: {error}", unit.place);
-            }
-            opened_as(&unit, &opened.report);
-            let workers =
-                Workers { disk, read_queue, append_queue, appender: opened.appender, stopped: stopped.clone() };
-            start(&unit, workers, settings.readers, &numbers, &mut threads)
-                .map_err(|error| OpenError::NoThread(unit.place.clone(), error))?;
+        let shared = Shared { settings, pool, clock, blocks: &blocks };
+        let (mut units, mut members, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
+        for sound in opening.sound {
+            let metrics = metrics.get(sound.index).expect("each disk has its metrics");
+            let superblock = Arc::clone(&sound.opened.superblock);
+            let (unit, workers) = shared.unit(sound, metrics, stopped.clone());
+            members.push(Member::new(unit.place.clone(), superblock, Arc::clone(&unit.state)));
+            waiting.push((Arc::clone(&unit), workers));
             units.push(unit);
         }
+        let numbers = Numbers::new(members, opening.highest);
+        let mut threads = Vec::new();
+        let no_thread = |error| {
+            // Those that run end by themselves, and close what they opened.
+            units.iter().for_each(|unit| unit.stopping.store(true, Ordering::Release));
+            OpenError::System { what: "a thread of a disk", error }
+        };
+        for (unit, workers) in waiting {
+            start(&unit, workers, settings, &numbers, &mut threads).map_err(no_thread)?;
+        }
+        let watched = units.clone();
+        let watch = thread::spawn("disk-watch", move || watch::run(&watched, &stopped)).map_err(no_thread)?;
+        threads.push(("disk-watch".to_string(), watch));
+        let left_out = opening.left_out.into_iter().map(|one| {
+            tell_left_out(&one);
+            if let Some(metrics) = metrics.get(one.index) {
+                metrics.entered_failed.increment();
+            }
+            (one, clock.wall_ms())
+        });
         Ok(Arc::new(Self {
             units,
+            left_out: left_out.collect(),
             numbers,
             blocks,
-            cluster: identity.cluster,
-            node: identity.node,
+            cluster,
+            node,
             threads: parking_lot::Mutex::new(threads),
             stop_background: parking_lot::Mutex::new(Some(stop_background)),
         }))
+    }
+
+    /// How many disks are open, and how many are left out.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        (self.units.len(), self.left_out.len())
     }
 
     /// The cluster and the node that the disks belong to.
@@ -184,10 +170,14 @@ impl Disks {
         (self.cluster, self.node)
     }
 
-    /// Each disk at a glance.
+    /// Each disk at a glance, also those that were left out, in the order of the directories.
     #[must_use]
     pub fn reports(&self) -> Vec<DiskReport> {
-        self.units.iter().map(|unit| DiskReport::of(unit)).collect()
+        let open = self.units.iter().map(|unit| (unit.index, DiskReport::of(unit)));
+        let out = self.left_out.iter().map(|(one, since_ms)| (one.index, DiskReport::of_left_out(one, *since_ms)));
+        let mut reports: Vec<_> = open.chain(out).collect();
+        reports.sort_by_key(|(index, _)| *index);
+        reports.into_iter().map(|(_, report)| report).collect()
     }
 
     /// Bytes in the cache of verified blocks.
@@ -315,11 +305,20 @@ impl Disks {
         let (now, deadline) = turn;
         let order = placement.order(&self.units, now);
         if order.is_empty() {
-            let all_failed = self.units.iter().all(|unit| unit.state.state() == DiskState::Failed);
-            return Err(if all_failed { Refused::NoDisk } else { Refused::Full });
+            return Err(self.no_disk());
         }
-        let mut open = order.into_iter().map(|index| &self.units[index]).filter(|unit| !append::refuses(unit));
-        let Some(first) = open.next() else { return Err(Refused::AppendQueue) };
+        let mut refused = Refused::AppendQueue;
+        let mut open = order.into_iter().map(|index| &self.units[index]).filter(|unit| match append::refuses(unit) {
+            Some(why) => {
+                refused = why;
+                false
+            }
+            None => true,
+        });
+        let Some(first) = open.next() else {
+            drop(open);
+            return Err(refused);
+        };
         let Some(done) = done() else { return Err(Refused::Completions) };
         let mut job = LaneJob { work: LaneWork::Put { append, done }, queued: now, deadline };
         for unit in std::iter::once(first).chain(open) {
@@ -329,6 +328,20 @@ impl Disks {
             }
         }
         Err(Refused::AppendQueue)
+    }
+
+    /// Why no disk takes objects. One that is suspect and has room may be trusted soon; a full one needs somebody's help.
+    fn no_disk(&self) -> Refused {
+        let mut refused = Refused::NoDisk;
+        for unit in &self.units {
+            match unit.state.state() {
+                DiskState::Suspect if !unit.state.is_full() => return Refused::Suspect,
+                DiskState::Healthy => return Refused::AppendQueue,
+                DiskState::Full | DiskState::Suspect => refused = Refused::Full,
+                DiskState::Failed => {}
+            }
+        }
+        refused
     }
 
     /// Submits a delete: a reader checks the cookie, then the lane appends the tombstone.
@@ -374,82 +387,6 @@ impl Disks {
     }
 }
 
-struct Workers {
-    disk: Arc<dyn Disk>,
-    read_queue: QueueReceiver<ReadJob>,
-    append_queue: QueueReceiver<LaneJob>,
-    appender: Appender,
-    stopped: crossbeam_channel::Receiver<()>,
-}
-
-fn start(
-    unit: &Arc<Unit>,
-    workers: Workers,
-    readers: usize,
-    numbers: &Arc<Numbers>,
-    threads: &mut Vec<(String, JoinHandle<()>)>,
-) -> std::io::Result<()> {
-    let disk = unit.index;
-    for number in 0..readers {
-        let (unit, queue) = (Arc::clone(unit), workers.read_queue.clone());
-        let name = format!("disk-{disk}-read-{number}");
-        threads.push((name.clone(), thread::spawn(&name, move || reader::run(&unit, number, &queue))?));
-    }
-    let numbers: Arc<dyn VolumeNumbers> = Arc::<Numbers>::clone(numbers);
-    let lane = Lane::new(Arc::clone(unit), workers.append_queue, workers.appender, numbers);
-    let name = format!("disk-{disk}-lane");
-    threads.push((name.clone(), thread::spawn(&name, move || lane.run())?));
-    let (unit, device, stopped) = (Arc::clone(unit), workers.disk, workers.stopped);
-    let name = format!("disk-{disk}-back");
-    threads.push((name.clone(), thread::spawn(&name, move || background::run(&unit, &device, &stopped))?));
-    Ok(())
-}
-
-/// The cluster and node that all directories belong to, but those that are empty; `None` if all are.
-///
-/// Looked at before any of them is opened: nothing is formatted, recovered or locked when one of them is wrong.
-fn common_owner(disks: &[Arc<dyn Disk>]) -> Result<Option<(ClusterId, NodeId)>, OpenError> {
-    let mut owners: Vec<(String, Identity)> = Vec::new();
-    for disk in disks {
-        let Some(found) = crate::store::owner(&**disk)?.map(|owner| owner.identity) else { continue };
-        if let Some((before, _)) = owners.iter().find(|(_, other)| other.disk == found.disk) {
-            return Err(OpenError::Twice(before.clone(), disk.place(), found.disk.to_string()));
-        }
-        owners.push((disk.place(), found));
-    }
-    Ok(owners.first().map(|(_, first)| (first.cluster, first.node)))
-}
-
-/// Opens all stores, the first here and the others on a thread each. Empty directories take the owner, or that of the
-/// first, which makes its own.
-fn open_stores(
-    disks: &[Arc<dyn Disk>],
-    expected: Option<(ClusterId, NodeId)>,
-    options: &StoreOptions,
-    clock: &Arc<dyn Clock>,
-) -> Result<Vec<crate::store::Opened>, OpenError> {
-    let (first, others) = disks.split_first().expect("a node has at least one disk");
-    let first = crate::store::open(Arc::clone(first), expected, options, Arc::clone(clock))?;
-    let expected = Some((first.identity.cluster, first.identity.node));
-    let (sender, receiver) = crossbeam_channel::bounded(others.len().max(1));
-    for (number, disk) in others.iter().enumerate() {
-        let (sender, disk, options, clock) = (sender.clone(), Arc::clone(disk), options.clone(), Arc::clone(clock));
-        thread::spawn("open-disk", move || {
-            let opened = crate::store::open(disk, expected, &options, clock);
-            // The receiver is gone only when another disk failed to open.
-            let _gone = sender.send((number, opened));
-        })
-        .map_err(|error| OpenError::NoThread(number.to_string(), error))?;
-    }
-    drop(sender);
-    let mut opened: Vec<_> = Vec::new();
-    for (number, store) in receiver {
-        opened.push((number, store?));
-    }
-    opened.sort_by_key(|(number, _)| *number);
-    Ok(std::iter::once(first).chain(opened.into_iter().map(|(_, store)| store)).collect())
-}
-
 fn submitted<E>(result: Result<(), Refused>) -> Tried<E> {
     match result {
         Ok(()) => Tried::Submitted,
@@ -457,32 +394,56 @@ fn submitted<E>(result: Result<(), Refused>) -> Tried<E> {
     }
 }
 
-/// One line a decision: what opening a disk found and did.
-fn opened_as(unit: &Unit, report: &OpenReport) {
-    let place = &unit.place;
-    if report.formatted {
-        log::info!("disk {place}: was empty, and is formatted as disk {}", unit.identity.disk);
-    } else {
-        let stop = if report.clean { "a clean stop" } else { "a stop that was not clean" };
-        log::info!("disk {place}: opened after {stop}: {} volumes, {} segments", report.volumes, report.segments);
-    }
-    for cut in &report.cuts {
-        log::warn!(
-            "disk {place}: {} was cut at {}: {} bytes were never acknowledged as durable, and are kept in {}",
-            cut.file,
-            cut.position,
-            cut.bytes,
-            cut.copy
-        );
-    }
-    if !report.damages.is_empty() {
-        let count = report.damages.len();
-        log::error!("disk {place}: {count} places with damaged needles; run `larder volume verify` on it");
-    }
-    for name in &report.missing_segments {
-        log::error!("disk {place}: the segment {name} is gone; its objects cannot be served");
-    }
-    for name in &report.set_aside {
-        log::warn!("disk {place}: a file that the manifest never named is set aside as {name}");
+/// What the disks of a node share.
+struct Shared<'a> {
+    settings: &'a DiskSettings,
+    pool: &'a Arc<BufferPool>,
+    clock: &'a Arc<dyn Clock>,
+    blocks: &'a Arc<Blocks>,
+}
+
+impl Shared<'_> {
+    fn unit(
+        &self,
+        sound: Sound,
+        metrics: &Arc<DiskMetrics>,
+        stopped: crossbeam_channel::Receiver<()>,
+    ) -> (Arc<Unit>, Workers) {
+        let Sound { index, disk, opened, space } = sound;
+        let settings = self.settings;
+        let (reads, read_queue) = queue(settings.read_queue_max, settings.share_out_bytes);
+        let (appends, append_queue) = queue(settings.append_queue_max, settings.append_queue_bytes_max);
+        let Space { total, free } = space.unwrap_or(Space { total: 0, free: 0 });
+        let state = StateCell::new(disk.place(), Arc::clone(self.clock), Arc::clone(metrics));
+        let unit = Arc::new(Unit {
+            index,
+            place: disk.place(),
+            identity: opened.identity,
+            catalog: opened.catalog,
+            reads,
+            appends,
+            gate: Gate::new(settings.readers),
+            state: Arc::new(state),
+            suspicion: Suspicion::new(settings.suspect_after, settings.suspect_for),
+            share_in: Share::new(settings.share_in_bytes),
+            share_out: Share::new(settings.share_out_bytes),
+            blocks: Arc::clone(self.blocks),
+            pool: Arc::clone(self.pool),
+            clock: Arc::clone(self.clock),
+            metrics: Arc::clone(metrics),
+            appending_since: AtomicU64::new(u64::MAX),
+            looking_since: AtomicU64::new(u64::MAX),
+            total_bytes: AtomicU64::new(total),
+            free_bytes: AtomicU64::new(free.saturating_sub(opened.reserve.missing_bytes())),
+            reserve: opened.reserve,
+            stopping: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        });
+        tell_opened(&unit, &opened.report);
+        // Before the first request asks where to go.
+        if !opened.appender.takes_objects() {
+            unit.state.enter(Event::NoRoom, NO_ROOM);
+        }
+        (unit, Workers { disk, read_queue, append_queue, appender: opened.appender, stopped })
     }
 }

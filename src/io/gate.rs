@@ -45,8 +45,7 @@ impl Gate {
         if outstanding == 0 {
             return Inline::Try;
         }
-        let oldest = self.busy_since.iter().map(|since| since.load(Ordering::Relaxed)).min().unwrap_or(IDLE);
-        let is_slow = oldest != IDLE && now.since(Moment(oldest)) > INLINE_JOB_AGE_MAX_NS;
+        let is_slow = self.oldest().is_some_and(|oldest| now.since(oldest) > INLINE_JOB_AGE_MAX_NS);
         if outstanding >= INLINE_MISSES_MAX || is_slow { Inline::IfResident } else { Inline::Try }
     }
 
@@ -98,10 +97,10 @@ impl Gate {
         }
     }
 
-    /// How long the oldest job has been worked on, in nanoseconds.
-    pub(super) fn oldest_ns(&self, now: Moment) -> u64 {
+    /// When the oldest job that is worked on was begun.
+    pub(super) fn oldest(&self) -> Option<Moment> {
         let oldest = self.busy_since.iter().map(|since| since.load(Ordering::Relaxed)).min().unwrap_or(IDLE);
-        if oldest == IDLE { 0 } else { now.since(Moment(oldest)) }
+        (oldest != IDLE).then_some(Moment(oldest))
     }
 }
 

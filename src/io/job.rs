@@ -25,6 +25,10 @@ pub enum Refused {
     Full,
     /// No disk takes writes.
     NoDisk,
+    /// The disks that could take the object hang, or had errors lately.
+    Suspect,
+    /// The node is being stopped.
+    Closed,
     /// The processor has no place for a completion.
     Completions,
 }
@@ -145,8 +149,8 @@ pub enum DeleteEnd {
     Named,
     /// Its head is damaged, so its cookie cannot be checked.
     Damaged,
-    /// The lane's queue is full.
-    Busy,
+    /// The lane did not take it; nothing was done.
+    Refused(Refused),
     /// The disk has no room for a tombstone.
     Full,
     /// The disk failed.

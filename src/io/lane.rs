@@ -2,10 +2,11 @@
 //!
 //! Always: it takes what waits, writes it in one go, syncs once, and only then ends those jobs; nothing of class
 //! `disk` is ended before its sync, and nothing of class `memory` stays unsynced for longer than a second. After an
-//! error it ends everything as failed and touches the disk no more.
+//! error, its own or one that others found, it ends everything as failed and touches the disk no more. On a full disk the
+//! deletes of a group are done without its objects, and each second it looks whether there is room again.
 
 use super::job::{AppendEnd, DeleteEnd, LaneJob, LaneWork};
-use super::state::DiskState;
+use super::state::Event;
 use super::unit::Unit;
 use crate::base::clock::Moment;
 use crate::base::completion::Completion;
@@ -13,6 +14,7 @@ use crate::base::ids::ContentHash;
 use crate::base::limits::GROUP_NEEDLES_MAX;
 use crate::base::queue::{Closed, QueueReceiver};
 use crate::store::{AppendError, Appended, Appender, Entry, VolumeNumbers};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,8 +23,14 @@ use std::time::Duration;
 const UNSYNCED_MAX: Duration = Duration::from_millis(900);
 /// How long without a job is idle: then the group before is proven by a closing frame.
 const IDLE_AFTER: Duration = Duration::from_millis(50);
+/// How often a full disk is asked whether there is room again.
+const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
 /// How often an idle lane looks whether the node stops.
 const LOOK_UP: Duration = Duration::from_millis(200);
+
+/// Why a disk is full, and the way out.
+pub(super) const NO_ROOM: &str =
+    "no room for objects besides the reserve: delete objects, make room on its file system, or add a disk";
 
 pub(super) struct Lane {
     unit: Arc<Unit>,
@@ -34,6 +42,8 @@ pub(super) struct Lane {
     /// When the oldest unsynced byte was written.
     unsynced_since: Option<Moment>,
     idle: bool,
+    /// When room was last looked for.
+    looked: Moment,
     group: Group,
     /// A job that no longer fitted into the group before.
     carried: Option<LaneJob>,
@@ -55,6 +65,25 @@ enum End {
     Delete { done: Completion<DeleteEnd> },
 }
 
+impl Group {
+    /// Whether it has objects and deletes both.
+    fn is_mixed(&self) -> bool {
+        let deletes = self.ends.iter().filter(|end| matches!(end, End::Delete { .. })).count();
+        deletes > 0 && deletes < self.ends.len()
+    }
+
+    /// Its objects, and its deletes as a group of their own.
+    fn parted(self) -> (Self, Self) {
+        let (mut objects, mut deletes) = (Self::default(), Self { sync: true, ..Self::default() });
+        for (entry, end) in self.entries.into_iter().zip(self.ends) {
+            let group = if matches!(end, End::Delete { .. }) { &mut deletes } else { &mut objects };
+            group.entries.push(entry);
+            group.ends.push(end);
+        }
+        (objects, deletes)
+    }
+}
+
 impl Lane {
     pub(super) fn new(
         unit: Arc<Unit>,
@@ -70,6 +99,7 @@ impl Lane {
             last_ns: 0,
             unsynced_since: None,
             idle: false,
+            looked: Moment::default(),
             group: Group::default(),
             carried: None,
         }
@@ -92,6 +122,7 @@ impl Lane {
                 Err(Closed) => break,
             }
             self.sync_if_due();
+            self.look_for_room_if_due();
         }
         self.close();
     }
@@ -173,9 +204,8 @@ impl Lane {
         }
         let began = self.unit.clock.now();
         let wall_ms = self.unit.clock.wall_ms();
-        self.unit.appending_since.store(began.0, Ordering::Relaxed);
-        let appended = self.appender.append(&group.entries, wall_ms, group.sync, &*self.numbers);
-        self.unit.appending_since.store(u64::MAX, Ordering::Relaxed);
+        let numbers = Arc::clone(&self.numbers);
+        let appended = self.work(|appender| appender.append(&group.entries, wall_ms, group.sync, &*numbers));
         let took = self.unit.clock.now().since(began);
         let metrics = &self.unit.metrics;
         metrics.append.record(took);
@@ -192,11 +222,20 @@ impl Lane {
         } else if self.unsynced_since.is_none() {
             self.unsynced_since = Some(began);
         }
+        let group = match &appended {
+            // Deletes need no room for objects, and no number for a volume.
+            Err(error @ (AppendError::Full { .. } | AppendError::Numbers(_))) if group.is_mixed() => {
+                self.note(error);
+                let (objects, deletes) = group.parted();
+                self.group = deletes;
+                objects
+            }
+            _ => group,
+        };
         // The room of the bodies comes back before their answers are on the way.
         drop(group.entries);
         match appended {
             Ok(appended) => {
-                self.unit.state.enter(&self.unit.place, DiskState::Healthy, "an append found room");
                 for (end, appended) in group.ends.into_iter().zip(appended) {
                     self.end(end, Ok(appended), group.sync);
                 }
@@ -208,6 +247,20 @@ impl Lane {
                 }
             }
         }
+        // The deletes of a group whose objects found no place.
+        self.commit();
+    }
+
+    /// Everything that is done to the disk; the watch sees how long it takes.
+    fn work<T>(&mut self, work: impl FnOnce(&mut Appender) -> T) -> T {
+        if self.unit.state.has_failed() && !self.appender.has_failed() {
+            let (cause, _) = self.unit.state.cause();
+            self.appender.fail("a look at the disk", io::Error::other(cause));
+        }
+        self.unit.appending_since.store(self.unit.clock.now().0, Ordering::Relaxed);
+        let done = work(&mut self.appender);
+        self.unit.appending_since.store(u64::MAX, Ordering::Relaxed);
+        done
     }
 
     fn end(&self, end: End, appended: Result<Appended, &AppendError>, synced: bool) {
@@ -247,7 +300,7 @@ impl Lane {
     fn sync(&mut self) {
         self.unsynced_since = None;
         self.unit.metrics.syncs.increment();
-        if let Err(error) = self.appender.sync() {
+        if let Err(error) = self.work(Appender::sync) {
             self.note(&error);
         }
     }
@@ -258,19 +311,39 @@ impl Lane {
             return;
         }
         self.idle = true;
-        if let Err(error) = self.appender.idle() {
+        if let Err(error) = self.work(Appender::idle) {
             self.note(&error);
+        }
+    }
+
+    /// The state says what the appender knows; a full disk is asked each second.
+    fn look_for_room_if_due(&mut self) {
+        if self.appender.has_failed() {
+            return;
+        }
+        if !self.appender.takes_objects() {
+            self.unit.state.enter(Event::NoRoom, NO_ROOM);
+            let now = self.unit.clock.now();
+            if now < self.looked + LOOK_FOR_ROOM {
+                return;
+            }
+            self.looked = now;
+            if let Err(error) = self.work(Appender::look_for_room) {
+                self.note(&error);
+                return;
+            }
+        }
+        if self.appender.takes_objects() && self.unit.state.is_full() {
+            self.unit.state.enter(Event::Room, "the reserve is whole, and there is room besides");
         }
     }
 
     fn note(&self, error: &AppendError) {
         match error {
-            AppendError::Full { .. } => {
-                self.unit.state.enter(&self.unit.place, DiskState::Full, "no room for an append")
-            }
+            AppendError::Full { .. } => self.unit.state.enter(Event::NoRoom, NO_ROOM),
             AppendError::Failed(failure) => {
                 self.unit.metrics.errors.increment();
-                self.unit.state.enter(&self.unit.place, DiskState::Failed, &failure.to_string());
+                self.unit.state.enter(Event::Failed, &failure.to_string());
             }
             AppendError::Numbers(_) | AppendError::TooLarge { .. } => {
                 log::error!("disk {}: a group was not written: {error}", self.unit.place);
@@ -278,9 +351,11 @@ impl Lane {
         }
     }
 
-    fn close(self) {
+    fn close(mut self) {
         // What still waits was never acknowledged; its completions answer for themselves as they are dropped.
         let place = self.unit.place.clone();
+        // Heeds what others found.
+        self.work(|_| ());
         match self.appender.close() {
             Ok(()) => log::info!("disk {place}: closed cleanly"),
             Err(error) => {

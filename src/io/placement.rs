@@ -1,4 +1,4 @@
-//! Which disk takes the next object: in turn by free space, but not one whose lane lags behind.
+//! Which disk takes the next object: in turn by free space, but not one whose lane lags behind or that is nearly full.
 //!
 //! Processor thread; each processor has its own.
 
@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 const LAG: i64 = 8;
 /// A lane that has worked on one group for this long is passed over: its disk is slow now, or hangs.
 const GROUP_NS_MAX: u64 = 250_000_000;
-/// A disk with less free room than this takes no objects: it would soon refuse them.
+/// A disk with less free room than this is passed over: it would soon refuse objects. Its lane decides when it is full.
 const FREE_BYTES_MIN: u64 = 64 << 20;
 
 /// Smooth weighted round-robin over the disks.
@@ -27,8 +27,7 @@ impl Placement {
         let facts: Vec<Fact> = units
             .iter()
             .map(|unit| Fact {
-                takes: unit.state.state() == DiskState::Healthy
-                    && unit.free_bytes.load(Ordering::Relaxed) >= FREE_BYTES_MIN,
+                takes: unit.state.state() == DiskState::Healthy,
                 free: unit.free_bytes.load(Ordering::Relaxed),
                 waiting: unit.metrics.appends_outstanding.value(),
                 stuck: now.since(Moment(unit.appending_since.load(Ordering::Relaxed))) > GROUP_NS_MAX,
@@ -48,8 +47,9 @@ impl Placement {
         }
         let mut order: Vec<usize> = (0..facts.len()).filter(|disk| facts[*disk].takes).collect();
         order.sort_by_key(|disk| {
-            let lags = facts[*disk].stuck || facts[*disk].waiting > 2 * least + LAG;
-            (lags, std::cmp::Reverse(self.credits[*disk]))
+            let fact = facts[*disk];
+            let lags = fact.stuck || fact.waiting > 2 * least + LAG;
+            (fact.free < FREE_BYTES_MIN, lags, std::cmp::Reverse(self.credits[*disk]))
         });
         if let Some(credit) = order.first().and_then(|first| self.credits.get_mut(*first)) {
             *credit -= total;
@@ -106,5 +106,7 @@ mod tests {
         let failed = Fact { takes: false, ..fact(100, 0) };
         assert_eq!(placement.choose(&[failed, fact(1, 0)]), [1]);
         assert!(placement.choose(&[failed, failed]).is_empty());
+        let nearly_full = Fact { free: 1 << 20, ..fact(1, 0) };
+        assert_eq!(placement.choose(&[nearly_full, fact(1, 500)]), [1, 0]);
     }
 }

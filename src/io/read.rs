@@ -401,7 +401,7 @@ pub(super) fn open_end(target: &Target, missed: &Missed) -> ReadEnd {
 }
 
 pub(super) fn failed(target: &Target, error: &std::io::Error) {
-    target.unit.metrics.errors.increment();
+    target.unit.read_error(error);
     log::error!(
         "disk {}: reading volume {:x} at {}: {error}",
         target.unit.place,

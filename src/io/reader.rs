@@ -137,14 +137,14 @@ fn hand_to_lane(unit: &Arc<Unit>, target: &Target, deadline: Moment, done: Compl
     if let Err(job) = super::append::submit(unit, job)
         && let LaneWork::Delete { done, .. } = job.work
     {
-        done.complete(DeleteEnd::Busy);
+        done.complete(DeleteEnd::Refused(super::append::refusal(unit)));
     }
 }
 
 /// Whether a read would be refused now: asked before anything is made for it.
 pub(super) fn refuses(unit: &Unit, (now, deadline): (Moment, Moment)) -> Option<Refused> {
     let refused = if unit.closed.load(Ordering::Acquire) {
-        Refused::NoDisk
+        Refused::Closed
     } else if unit.reads.is_full() || unit.gate.is_hopeless(now, deadline) {
         Refused::ReadQueue
     } else {
@@ -161,7 +161,7 @@ pub(super) fn submit(unit: &Arc<Unit>, job: ReadJob) -> Result<(), Refused> {
         ReadWork::Delete { .. } => 0,
     };
     if unit.closed.load(Ordering::Acquire) {
-        return Err(Refused::NoDisk);
+        return Err(Refused::Closed);
     }
     if !unit.share_out.take(held) {
         unit.metrics.refused_full.increment();

@@ -1,5 +1,6 @@
 //! What `status` tells about a disk.
 
+use super::opening::LeftOut;
 use super::state::DiskState;
 use super::unit::Unit;
 use crate::metrics::Summary;
@@ -8,20 +9,30 @@ use serde::Serialize;
 use std::sync::atomic::Ordering;
 
 /// A disk at a glance.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct DiskReport {
     /// Where it is.
     pub place: String,
-    /// Its id.
+    /// Its id; empty if it could not be read.
     pub disk: String,
     /// What it can do now.
     pub state: DiskState,
-    /// Why, if it is not healthy.
+    /// What last changed its state, and the way out if it is not healthy.
     pub cause: String,
+    /// When that was, in milliseconds since 1970 in UTC.
+    pub since_ms: u64,
+    /// How often it came into each state.
+    pub entered: Entered,
+    /// It could not be opened at start, and the node goes on without it.
+    pub left_out: bool,
     /// Bytes of its file system.
     pub total_bytes: u64,
-    /// Free bytes of its file system.
+    /// Free bytes of its file system that objects may take.
     pub free_bytes: u64,
+    /// Bytes of its reserve.
+    pub reserve_bytes: u64,
+    /// Whether the reserve holds all that it should; objects are taken only then.
+    pub reserve_whole: bool,
     /// Its volumes.
     pub store: CatalogStats,
     /// Reads that wait.
@@ -74,16 +85,55 @@ pub struct DiskReport {
     pub append: Summary,
 }
 
+/// Transitions of a disk's state.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct Entered {
+    /// Into healthy, from another state.
+    pub healthy: u64,
+    /// Into full.
+    pub full: u64,
+    /// Into suspect.
+    pub suspect: u64,
+    /// Into failed.
+    pub failed: u64,
+}
+
 impl DiskReport {
+    /// A disk that is not open.
+    pub(super) fn of_left_out(one: &LeftOut, since_ms: u64) -> Self {
+        Self {
+            place: one.place.clone(),
+            disk: one.disk.map(|disk| disk.to_string()).unwrap_or_default(),
+            state: DiskState::Failed,
+            cause: format!("left out at start: {}", one.error),
+            since_ms,
+            entered: Entered { failed: 1, ..Entered::default() },
+            left_out: true,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn of(unit: &Unit) -> Self {
         let metrics = &unit.metrics;
+        let now = unit.clock.now();
+        let (cause, since_ms) = unit.state.cause();
         Self {
             place: unit.place.clone(),
             disk: unit.identity.disk.to_string(),
             state: unit.state.state(),
-            cause: unit.state.cause(),
+            cause,
+            since_ms,
+            entered: Entered {
+                healthy: metrics.entered_healthy.value(),
+                full: metrics.entered_full.value(),
+                suspect: metrics.entered_suspect.value(),
+                failed: metrics.entered_failed.value(),
+            },
+            left_out: false,
             total_bytes: unit.total_bytes.load(Ordering::Relaxed),
             free_bytes: unit.free_bytes.load(Ordering::Relaxed),
+            reserve_bytes: unit.reserve.bytes(),
+            reserve_whole: unit.reserve.is_whole(),
             store: unit.catalog.stats(),
             read_queue: unit.reads.depth(),
             append_queue: unit.appends.depth(),
@@ -92,7 +142,7 @@ impl DiskReport {
             appends_outstanding: metrics.appends_outstanding.value(),
             held_in_bytes: unit.share_in.held(),
             held_out_bytes: unit.share_out.held(),
-            oldest_read_us: unit.gate.oldest_ns(unit.clock.now()) / 1000,
+            oldest_read_us: unit.gate.oldest().map_or(0, |since| now.since(since) / 1000),
             cache_hits: metrics.cache_hits.value(),
             inline_hits: metrics.inline_hits.value(),
             inline_misses: metrics.inline_misses.value(),

@@ -5,12 +5,15 @@
 use super::blocks::Blocks;
 use super::gate::Gate;
 use super::job::{LaneJob, ReadJob};
-use super::state::StateCell;
+use super::state::{Event, StateCell};
+use super::suspicion::Suspicion;
 use crate::base::buffers::BufferPool;
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, Moment};
 use crate::base::queue::QueueSender;
+use crate::disk::is_shortage;
 use crate::metrics::DiskMetrics;
-use crate::store::{Catalog, Identity};
+use crate::store::{Catalog, Identity, Reserve};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -22,7 +25,9 @@ pub(super) struct Unit {
     pub(super) reads: QueueSender<ReadJob>,
     pub(super) appends: QueueSender<LaneJob>,
     pub(super) gate: Gate,
-    pub(super) state: StateCell,
+    pub(super) state: Arc<StateCell>,
+    pub(super) suspicion: Suspicion,
+    pub(super) reserve: Arc<Reserve>,
     pub(super) share_in: Share,
     pub(super) share_out: Share,
     pub(super) blocks: Arc<Blocks>,
@@ -31,12 +36,48 @@ pub(super) struct Unit {
     pub(super) metrics: Arc<DiskMetrics>,
     /// When the lane began the group that it works on, in nanoseconds of the clock; `u64::MAX` while it rests.
     pub(super) appending_since: AtomicU64,
-    /// Room on the file system, as the background thread last saw it.
+    /// When the background thread began its look, likewise.
+    pub(super) looking_since: AtomicU64,
+    /// Room on the file system, as the background thread last saw it; free for objects.
     pub(super) total_bytes: AtomicU64,
     pub(super) free_bytes: AtomicU64,
     pub(super) stopping: AtomicBool,
     /// Jobs are refused from here on: the node is being stopped.
     pub(super) closed: AtomicBool,
+}
+
+impl Unit {
+    /// A read of this disk failed: by a reader, or by whatever reads in the background. Enough of them make it suspect.
+    pub(super) fn read_error(&self, error: &io::Error) {
+        self.metrics.errors.increment();
+        if !is_shortage(error) {
+            self.suspicion.note(self.clock.now());
+            self.judge();
+        }
+    }
+
+    /// Suspects the disk, or trusts it again. Any thread; loads of atomics.
+    pub(super) fn judge(&self) {
+        if self.state.has_failed() {
+            return;
+        }
+        let now = self.clock.now();
+        let busy = |what, since: &AtomicU64| match since.load(Ordering::Relaxed) {
+            u64::MAX => None,
+            since => Some((what, Moment(since))),
+        };
+        let works = [
+            self.gate.oldest().map(|since| ("a read", since)),
+            busy("an append", &self.appending_since),
+            busy("a look at the directory", &self.looking_since),
+        ];
+        let oldest = works.into_iter().flatten().min_by_key(|(_, since)| *since);
+        if let Some((event, cause)) = self.suspicion.judge(now, oldest)
+            && (event == Event::Trusted) == self.state.is_suspect()
+        {
+            self.state.enter(event, &cause);
+        }
+    }
 }
 
 impl std::fmt::Debug for Unit {

@@ -146,6 +146,14 @@ pub struct DiskMetrics {
     pub damaged: Counter,
     /// Errors that the disk reported.
     pub errors: Counter,
+    /// Times that it became healthy again.
+    pub entered_healthy: Counter,
+    /// Times that it became full.
+    pub entered_full: Counter,
+    /// Times that it became suspect.
+    pub entered_suspect: Counter,
+    /// Times that it failed, or was left out at start: at most one.
+    pub entered_failed: Counter,
     /// See [`Stage::DiskQueue`], of reads.
     pub read_wait: Histogram,
     /// See [`Stage::Disk`], of reads.

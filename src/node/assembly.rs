@@ -14,7 +14,7 @@ use crate::base::thread;
 use crate::binary::Binary;
 use crate::disk::Disk;
 use crate::handler::Handler;
-use crate::io::{DiskSettings, Disks};
+use crate::io::{Directory, DiskSettings, Disks};
 use crate::metrics::{Counter, DiskMetrics, NodeMetrics, ProcessorMetrics};
 use crate::net::{Acceptor, Bound, Control, Inbox, Listener, Processor, ProcessorParts, Quota, Settings};
 use crate::request::Limits;
@@ -46,13 +46,25 @@ impl std::fmt::Debug for Node {
 }
 
 impl Node {
-    /// Starts a node on these disks; `log_dropped` counts log lines that found no room.
+    /// Starts a node on disks that were reached before; as [`start_in`](Self::start_in).
     ///
     /// # Errors
     /// [`NodeError`]; nothing is left running.
     pub fn start(
         configuration: &Configuration,
-        directories: Vec<Arc<dyn Disk>>,
+        disks: Vec<Arc<dyn Disk>>,
+        log_dropped: Arc<Counter>,
+    ) -> Result<Self, NodeError> {
+        Self::start_in(configuration, disks.into_iter().map(Directory::of).collect(), log_dropped)
+    }
+
+    /// Starts a node in these directories; one that suffered is left out. `log_dropped` counts log lines that found no room.
+    ///
+    /// # Errors
+    /// [`NodeError`]; nothing is left running.
+    pub fn start_in(
+        configuration: &Configuration,
+        directories: Vec<Directory>,
         log_dropped: Arc<Counter>,
     ) -> Result<Self, NodeError> {
         let clock = SystemClock::shared();
@@ -110,6 +122,12 @@ impl Node {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How many disks it has open, and how many it goes on without.
+    #[must_use]
+    pub fn disks(&self) -> (usize, usize) {
+        self.disks.counts()
     }
 
     /// The node as `status` describes it.
@@ -229,6 +247,9 @@ fn disk_settings(configuration: &Configuration, disks: usize) -> DiskSettings {
         cache_bytes: configuration.cache_bytes as u64,
         share_in_bytes: configuration.budget_in_bytes / (disks + 1),
         share_out_bytes: configuration.budget_out_bytes / (disks + 1),
+        suspect_after: Duration::from_millis(configuration.suspect_after_ms),
+        suspect_for: Duration::from_millis(configuration.suspect_for_ms),
+        open_stall: Duration::from_millis(configuration.open_stall_ms),
     }
 }
 

@@ -6,16 +6,6 @@ use std::net::SocketAddr;
 /// One line each: the thing, the place, the way out.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// A data directory cannot be reached.
-    #[error(
-        "data directory {place}: {error}: make it a directory that this user may write to, or name another with --data"
-    )]
-    Directory {
-        /// The directory.
-        place: String,
-        /// What the system says.
-        error: std::io::Error,
-    },
     /// The disks cannot be opened.
     #[error(transparent)]
     Disks(#[from] OpenError),

@@ -1,7 +1,7 @@
 //! `larder serve`: a node from its configuration to its clean stop.
 
 use super::{Configuration, Node, NodeError, logging, signals::StopSignals};
-use crate::disk::{Disk, RealDisk};
+use crate::io::Directory;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Write;
 use std::sync::Arc;
@@ -14,13 +14,9 @@ pub fn run(configuration: &Configuration) -> Result<(), NodeError> {
     let logging = logging::start(&configuration.log).map_err(NodeError::system("the log thread"))?;
     let signals = StopSignals::catch().map_err(NodeError::system("handlers for SIGTERM and SIGINT"))?;
     raise_open_files();
-    let disks = configuration.data.iter().map(|place| {
-        let disk = RealDisk::open(place)
-            .map_err(|error| NodeError::Directory { place: place.display().to_string(), error })?;
-        Ok(Arc::new(disk) as Arc<dyn Disk>)
-    });
-    let node = Node::start(configuration, disks.collect::<Result<_, NodeError>>()?, Arc::clone(&logging.dropped))?;
-    announce(&node, configuration);
+    let directories = configuration.data.iter().map(|place| Directory::at(place)).collect();
+    let node = Node::start_in(configuration, directories, Arc::clone(&logging.dropped))?;
+    announce(&node);
     signals.wait().map_err(NodeError::system("a thread for a second signal"))?;
     node.stop();
     logging.finish();
@@ -28,10 +24,11 @@ pub fn run(configuration: &Configuration) -> Result<(), NodeError> {
 }
 
 /// The one line on standard output that says that the node serves, and where.
-fn announce(node: &Node, configuration: &Configuration) {
-    let disks = match configuration.data.len() {
-        1 => "1 disk".to_string(),
-        count => format!("{count} disks"),
+fn announce(node: &Node) {
+    let disks = match node.disks() {
+        (1, 0) => "1 disk".to_string(),
+        (open, 0) => format!("{open} disks"),
+        (open, left_out) => format!("{open} of {} disks", open + left_out),
     };
     let line = format!("larder: ready on {} ({disks})\n", node.address());
     if let Err(error) = std::io::stdout().write_all(line.as_bytes()) {

@@ -40,8 +40,8 @@ pub use needle::{
     FLAG_NAMED, HEAD_BYTES_FIXED, Head, Kind, TOMBSTONE_BYTES, block_count, fuzz_needle, head_bytes, needle_bytes,
 };
 pub use offline::{DamageAt, Inspection, SegmentInspection, Verification, VolumeInspection, inspect, verify};
-pub use open::{OpenReport, Opened, check_options, open, open_watched};
-pub use owner::{Owner, new_owner, owner, probe_lock};
+pub use open::{OpenReport, Opened, check_identity, check_options, open, open_watched};
+pub use owner::{Owner, look_for, new_owner, owner, probe_lock};
 pub use progress::Progress;
 pub use recovery::{Cut, Finding};
 pub use reserve::Reserve;

@@ -291,7 +291,11 @@ fn look_at_the_disk(disk: &dyn Disk, name: &str) -> Result<(), StoreError> {
     }
 }
 
-pub(super) fn check_identity(
+/// Whether a disk belongs to the cluster and node that are expected.
+///
+/// # Errors
+/// [`StoreError::Foreign`].
+pub fn check_identity(
     disk: &dyn Disk,
     found: &Identity,
     expected: Option<(ClusterId, NodeId)>,

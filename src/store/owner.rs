@@ -5,11 +5,12 @@
 
 use super::Identity;
 use super::error::StoreError;
+use super::names;
 use super::open::{is_formatted, take_lock};
 use super::superblock::SuperblockContent;
 use crate::base::ids::{ClusterId, NodeId, VolumeId};
 use crate::base::random::Random;
-use crate::disk::Disk;
+use crate::disk::{Disk, Open};
 use std::io;
 
 /// What a superblock says before its disk is opened.
@@ -39,6 +40,15 @@ pub fn owner(disk: &dyn Disk) -> Result<Option<Owner>, StoreError> {
 /// [`StoreError::Locked`] if another process has it, and those of the disk.
 pub fn probe_lock(disk: &dyn Disk) -> Result<(), StoreError> {
     drop(take_lock(disk)?);
+    Ok(())
+}
+
+/// Looks whether an open disk is still there, by its directory and not by a handle.
+///
+/// # Errors
+/// Those of opening its superblock.
+pub fn look_for(disk: &dyn Disk) -> io::Result<()> {
+    drop(disk.open(names::SUPERBLOCK, Open::Read)?);
     Ok(())
 }
 

@@ -67,6 +67,9 @@ impl Configuration {
         "reserve_bytes",
         "fill_ahead_bytes",
         "open_files_max",
+        "suspect_after_ms",
+        "suspect_for_ms",
+        "open_stall_ms",
         "log",
     ];
 
@@ -125,6 +128,9 @@ impl Configuration {
             bound("volume_bytes", self.volume_bytes, 16 * MIB, TIB, Bytes),
             bound("fill_ahead_bytes", self.fill_ahead_bytes, 0, 256 * MIB, Bytes),
             count("open_files_max", self.open_files_max, 1_000_000),
+            time("suspect_after_ms", self.suspect_after_ms, 100, DAY_MS),
+            time("suspect_for_ms", self.suspect_for_ms, 100, DAY_MS),
+            time("open_stall_ms", self.open_stall_ms, 100, DAY_MS),
         ];
         bounds.extend(self.reserve_bytes.map(|reserve| bound("reserve_bytes", reserve, MIB, TIB, Bytes)));
         bounds

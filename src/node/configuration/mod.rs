@@ -87,6 +87,13 @@ pub struct Configuration {
     pub fill_ahead_bytes: u64,
     /// Segment files of the node that may be open at once.
     pub open_files_max: usize,
+    /// A disk on which a read, an append or a look takes this long is suspect: it takes no objects.
+    pub suspect_after_ms: u64,
+    /// A suspect disk takes objects again after this long without errors and with nothing that hangs. Three errors of
+    /// reads within this time make a disk suspect.
+    pub suspect_for_ms: u64,
+    /// At start, a disk whose opening makes no progress for this long is left out.
+    pub open_stall_ms: u64,
     /// The least severe lines that are logged, as `info`, or by module, as `info,larder::net=debug`. The variable
     /// `RUST_LOG` wins.
     pub log: String,
@@ -124,6 +131,9 @@ impl Default for Configuration {
             reserve_bytes: None,
             fill_ahead_bytes: 4 << 20,
             open_files_max: 4096,
+            suspect_after_ms: 10_000,
+            suspect_for_ms: 60_000,
+            open_stall_ms: 30_000,
             log: "info".to_string(),
         }
     }

@@ -9,9 +9,9 @@ use crate::store::reserve::{GIVE_BYTES_MIN, Reserve};
 use std::io;
 use std::sync::Arc;
 
-/// A disk that was full takes objects again with this much room besides the reserve, or a 64th of itself if that is less.
+/// A disk that was full takes objects again with this much room besides the reserve, or an eighth of itself if that is less.
 const ROOM_AGAIN_BYTES: u64 = 64 << 20;
-const ROOM_AGAIN_SHARE: u64 = 64;
+const ROOM_AGAIN_SHARE: u64 = 8;
 
 impl Appender {
     /// Whether objects are taken: nothing was full since the last look, and the reserve is whole.

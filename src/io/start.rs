@@ -1,0 +1,92 @@
+//! From an open disk to its threads, and what was found on the way.
+//!
+//! Runs on the thread that builds the node.
+
+use super::background;
+use super::disks::DiskSettings;
+use super::job::{LaneJob, ReadJob};
+use super::lane::Lane;
+use super::numbers::Numbers;
+use super::opening::LeftOut;
+use super::reader;
+use super::unit::Unit;
+use crate::base::queue::QueueReceiver;
+use crate::base::thread;
+use crate::disk::Disk;
+use crate::store::{Appender, OpenReport, VolumeNumbers};
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// What the threads of a disk own.
+pub(super) struct Workers {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) read_queue: QueueReceiver<ReadJob>,
+    pub(super) append_queue: QueueReceiver<LaneJob>,
+    pub(super) appender: Appender,
+    pub(super) stopped: crossbeam_channel::Receiver<()>,
+}
+
+/// A thread and its name.
+pub(super) type Named = (String, JoinHandle<()>);
+
+pub(super) fn start(
+    unit: &Arc<Unit>,
+    workers: Workers,
+    settings: &DiskSettings,
+    numbers: &Arc<Numbers>,
+    threads: &mut Vec<Named>,
+) -> io::Result<()> {
+    let disk = unit.index;
+    for number in 0..settings.readers {
+        let (unit, queue) = (Arc::clone(unit), workers.read_queue.clone());
+        let name = format!("disk-{disk}-read-{number}");
+        threads.push((name.clone(), thread::spawn(&name, move || reader::run(&unit, number, &queue))?));
+    }
+    let numbers: Arc<dyn VolumeNumbers> = Arc::<Numbers>::clone(numbers);
+    let lane = Lane::new(Arc::clone(unit), workers.append_queue, workers.appender, numbers);
+    let name = format!("disk-{disk}-lane");
+    threads.push((name.clone(), thread::spawn(&name, move || lane.run())?));
+    let (unit, device, stopped) = (Arc::clone(unit), workers.disk, workers.stopped);
+    let name = format!("disk-{disk}-back");
+    threads.push((name.clone(), thread::spawn(&name, move || background::run(&unit, &device, &stopped))?));
+    Ok(())
+}
+
+/// One line for a disk that the node goes on without.
+pub(super) fn tell_left_out(left_out: &LeftOut) {
+    log::error!("disk {}: left out, and the node goes on without it: {}", left_out.place, left_out.error);
+}
+
+/// One line a decision: what opening a disk found and did.
+pub(super) fn tell_opened(unit: &Unit, report: &OpenReport) {
+    let place = &unit.place;
+    if report.formatted {
+        log::info!("disk {place}: was empty, and is formatted as disk {}", unit.identity.disk);
+    } else {
+        let stop = if report.clean { "a clean stop" } else { "a stop that was not clean" };
+        log::info!("disk {place}: opened after {stop}: {} volumes, {} segments", report.volumes, report.segments);
+    }
+    if report.reserve_given > 0 {
+        log::warn!("disk {place}: full: opening it took {} pieces of its reserve", report.reserve_given);
+    }
+    for cut in &report.cuts {
+        log::warn!(
+            "disk {place}: {} was cut at {}: {} bytes were never acknowledged as durable, and are kept in {}",
+            cut.file,
+            cut.position,
+            cut.bytes,
+            cut.copy
+        );
+    }
+    if !report.damages.is_empty() {
+        let count = report.damages.len();
+        log::error!("disk {place}: {count} places with damaged needles; run `larder volume verify` on it");
+    }
+    for name in &report.missing_segments {
+        log::error!("disk {place}: the segment {name} is gone; its objects cannot be served");
+    }
+    for name in &report.set_aside {
+        log::warn!("disk {place}: a file that the manifest never named is set aside as {name}");
+    }
+}
