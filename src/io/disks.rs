@@ -4,6 +4,7 @@
 
 use super::append;
 use super::blocks::Blocks;
+use super::compactor::CompactionPace;
 use super::gate::Gate;
 use super::job::{
     Append, AppendEnd, DeleteEnd, LaneJob, LaneWork, PieceEnd, ReadEnd, ReadJob, ReadWork, Refused, Tried,
@@ -31,8 +32,8 @@ use crate::base::thread;
 use crate::disk::Space;
 use crate::metrics::DiskMetrics;
 use crate::store::{Identity, Located, StoreOptions, View};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// What the disks are opened with.
@@ -58,6 +59,8 @@ pub struct DiskSettings {
     pub suspect_after: Duration,
     /// A suspect disk is trusted again after this long without trouble; three errors of reads within it make one suspect.
     pub suspect_for: Duration,
+    /// What compaction may take.
+    pub pace: CompactionPace,
     /// A disk whose opening makes no progress for this long is left out.
     pub open_stall: Duration,
 }
@@ -178,6 +181,14 @@ impl Disks {
         let mut reports: Vec<_> = open.chain(out).collect();
         reports.sort_by_key(|(index, _)| *index);
         reports.into_iter().map(|(_, report)| report).collect()
+    }
+
+    /// `wake` is called whenever a segment was replaced: processors that sleep would hold the old index for as long.
+    pub fn on_change(&self, wake: impl Fn() + Clone + Send + Sync + 'static) {
+        for unit in &self.units {
+            // Set once, when the node is built.
+            drop(unit.view_changed.set(Box::new(wake.clone())));
+        }
     }
 
     /// Bytes in the cache of verified blocks.
@@ -433,6 +444,9 @@ impl Shared<'_> {
             metrics: Arc::clone(metrics),
             appending_since: AtomicU64::new(u64::MAX),
             looking_since: AtomicU64::new(u64::MAX),
+            background_since: AtomicU64::new(u64::MAX),
+            view_changed: OnceLock::new(),
+            compaction: parking_lot::Mutex::default(),
             total_bytes: AtomicU64::new(total),
             free_bytes: AtomicU64::new(free.saturating_sub(opened.reserve.missing_bytes())),
             reserve: opened.reserve,
@@ -444,6 +458,16 @@ impl Shared<'_> {
         if !opened.appender.takes_objects() {
             unit.state.enter(Event::NoRoom, NO_ROOM);
         }
-        (unit, Workers { disk, read_queue, append_queue, appender: opened.appender, stopped })
+        (
+            unit,
+            Workers {
+                disk,
+                read_queue,
+                append_queue,
+                appender: opened.appender,
+                compaction: opened.compaction,
+                stopped,
+            },
+        )
     }
 }

@@ -6,6 +6,7 @@
 //! deletes of a group are done without its objects, and each second it looks whether there is room again.
 
 use super::job::{AppendEnd, DeleteEnd, LaneJob, LaneWork};
+use super::orders::Orders;
 use super::state::Event;
 use super::unit::Unit;
 use crate::base::clock::Moment;
@@ -35,6 +36,7 @@ pub(super) const NO_ROOM: &str =
 pub(super) struct Lane {
     unit: Arc<Unit>,
     queue: QueueReceiver<LaneJob>,
+    orders: Orders,
     appender: Appender,
     numbers: Arc<dyn VolumeNumbers>,
     /// How long the last group took.
@@ -88,12 +90,14 @@ impl Lane {
     pub(super) fn new(
         unit: Arc<Unit>,
         queue: QueueReceiver<LaneJob>,
+        orders: Orders,
         appender: Appender,
         numbers: Arc<dyn VolumeNumbers>,
     ) -> Self {
         Self {
             unit,
             queue,
+            orders,
             appender,
             numbers,
             last_ns: 0,
@@ -123,6 +127,7 @@ impl Lane {
             }
             self.sync_if_due();
             self.look_for_room_if_due();
+            self.obey();
         }
         self.close();
     }
@@ -313,6 +318,16 @@ impl Lane {
         self.idle = true;
         if let Err(error) = self.work(Appender::idle) {
             self.note(&error);
+        }
+    }
+
+    /// Does what the background thread may not do itself.
+    fn obey(&mut self) {
+        while let Some(order) = self.orders.next() {
+            self.idle = false;
+            if let Err(error) = self.work(|appender| order.fulfil(appender)) {
+                self.note(&error);
+            }
         }
     }
 

@@ -7,6 +7,8 @@
 mod append;
 mod background;
 mod blocks;
+mod chores;
+mod compactor;
 mod disks;
 mod gate;
 mod job;
@@ -14,6 +16,7 @@ mod lane;
 mod look;
 mod numbers;
 mod opening;
+mod orders;
 mod placement;
 mod read;
 mod reader;
@@ -25,6 +28,7 @@ mod together;
 mod unit;
 mod watch;
 
+pub use compactor::CompactionPace;
 pub use disks::{DiskSettings, Disks, Found, Views};
 pub use job::{Append, AppendEnd, DeleteEnd, Opened, PieceEnd, ReadEnd, Refused, Tried};
 pub use opening::{Directory, OpenError};

@@ -4,7 +4,7 @@ use super::opening::LeftOut;
 use super::state::DiskState;
 use super::unit::Unit;
 use crate::metrics::Summary;
-use crate::store::CatalogStats;
+use crate::store::{CatalogStats, CompactionReport};
 use serde::Serialize;
 use std::sync::atomic::Ordering;
 
@@ -35,6 +35,8 @@ pub struct DiskReport {
     pub reserve_whole: bool,
     /// Its volumes.
     pub store: CatalogStats,
+    /// What compaction has done, and what it is doing.
+    pub compaction: CompactionReport,
     /// Reads that wait.
     pub read_queue: usize,
     /// Appends that wait.
@@ -135,6 +137,7 @@ impl DiskReport {
             reserve_bytes: unit.reserve.bytes(),
             reserve_whole: unit.reserve.is_whole(),
             store: unit.catalog.stats(),
+            compaction: unit.compaction.lock().clone(),
             read_queue: unit.reads.depth(),
             append_queue: unit.appends.depth(),
             append_queue_bytes: unit.appends.bytes(),

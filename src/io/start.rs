@@ -3,17 +3,20 @@
 //! Runs on the thread that builds the node.
 
 use super::background;
+use super::chores::Chore;
+use super::compactor::Compactor;
 use super::disks::DiskSettings;
 use super::job::{LaneJob, ReadJob};
 use super::lane::Lane;
 use super::numbers::Numbers;
 use super::opening::LeftOut;
+use super::orders::orders;
 use super::reader;
 use super::unit::Unit;
 use crate::base::queue::QueueReceiver;
 use crate::base::thread;
 use crate::disk::Disk;
-use crate::store::{Appender, OpenReport, VolumeNumbers};
+use crate::store::{Appender, Compaction, OpenReport, VolumeNumbers};
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -24,6 +27,7 @@ pub(super) struct Workers {
     pub(super) read_queue: QueueReceiver<ReadJob>,
     pub(super) append_queue: QueueReceiver<LaneJob>,
     pub(super) appender: Appender,
+    pub(super) compaction: Compaction,
     pub(super) stopped: crossbeam_channel::Receiver<()>,
 }
 
@@ -44,12 +48,16 @@ pub(super) fn start(
         threads.push((name.clone(), thread::spawn(&name, move || reader::run(&unit, number, &queue))?));
     }
     let numbers: Arc<dyn VolumeNumbers> = Arc::<Numbers>::clone(numbers);
-    let lane = Lane::new(Arc::clone(unit), workers.append_queue, workers.appender, numbers);
+    let (book, orders) = orders();
+    let book = Arc::new(book);
+    let lane = Lane::new(Arc::clone(unit), workers.append_queue, orders, workers.appender, numbers);
     let name = format!("disk-{disk}-lane");
     threads.push((name.clone(), thread::spawn(&name, move || lane.run())?));
+    let compactor = Compactor::new(Arc::clone(unit), workers.compaction, book, settings.pace);
+    let chores: Vec<Box<dyn Chore>> = vec![Box::new(compactor)];
     let (unit, device, stopped) = (Arc::clone(unit), workers.disk, workers.stopped);
     let name = format!("disk-{disk}-back");
-    threads.push((name.clone(), thread::spawn(&name, move || background::run(&unit, &device, &stopped))?));
+    threads.push((name.clone(), thread::spawn(&name, move || background::run(&unit, &device, chores, &stopped))?));
     Ok(())
 }
 

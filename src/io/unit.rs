@@ -12,10 +12,11 @@ use crate::base::clock::{Clock, Moment};
 use crate::base::queue::QueueSender;
 use crate::disk::is_shortage;
 use crate::metrics::DiskMetrics;
-use crate::store::{Catalog, Identity, Reserve};
+use crate::store::{Catalog, CompactionReport, Identity, Reserve};
+use parking_lot::Mutex;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 pub(super) struct Unit {
     pub(super) index: usize,
@@ -38,6 +39,12 @@ pub(super) struct Unit {
     pub(super) appending_since: AtomicU64,
     /// When the background thread began its look, likewise.
     pub(super) looking_since: AtomicU64,
+    /// When it began the chore that it works on, likewise.
+    pub(super) background_since: AtomicU64,
+    /// Called when the view has changed, so that idle processors let go of the old one.
+    pub(super) view_changed: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// What compaction has done, as it last told.
+    pub(super) compaction: Mutex<CompactionReport>,
     /// Room on the file system, as the background thread last saw it; free for objects.
     pub(super) total_bytes: AtomicU64,
     pub(super) free_bytes: AtomicU64,
@@ -70,6 +77,7 @@ impl Unit {
             self.gate.oldest().map(|since| ("a read", since)),
             busy("an append", &self.appending_since),
             busy("a look at the directory", &self.looking_since),
+            busy("background work", &self.background_since),
         ];
         let oldest = works.into_iter().flatten().min_by_key(|(_, since)| *since);
         if let Some((event, cause)) = self.suspicion.judge(now, oldest)

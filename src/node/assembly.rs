@@ -14,7 +14,7 @@ use crate::base::thread;
 use crate::binary::Binary;
 use crate::disk::Disk;
 use crate::handler::Handler;
-use crate::io::{Directory, DiskSettings, Disks};
+use crate::io::{CompactionPace, Directory, DiskSettings, Disks};
 use crate::metrics::{Counter, DiskMetrics, NodeMetrics, ProcessorMetrics};
 use crate::net::{Acceptor, Bound, Control, Inbox, Listener, Processor, ProcessorParts, Quota, Settings};
 use crate::request::Limits;
@@ -115,6 +115,8 @@ impl Node {
             disks.close(parts.settings.drain);
         })?;
         let Reactor { inboxes, threads, .. } = reactor;
+        let sleepers = inboxes.clone();
+        disks.on_change(move || sleepers.iter().for_each(Inbox::nudge));
         Ok(Self { address, disks, status, control, nudge, inboxes, drain: parts.settings.drain, threads })
     }
 
@@ -247,6 +249,11 @@ fn disk_settings(configuration: &Configuration, disks: usize) -> DiskSettings {
         cache_bytes: configuration.cache_bytes as u64,
         share_in_bytes: configuration.budget_in_bytes / (disks + 1),
         share_out_bytes: configuration.budget_out_bytes / (disks + 1),
+        pace: CompactionPace {
+            garbage_percent: configuration.compaction_garbage_percent,
+            bytes_per_s: configuration.compaction_bytes_per_s,
+            segment_bytes: configuration.segment_bytes,
+        },
         suspect_after: Duration::from_millis(configuration.suspect_after_ms),
         suspect_for: Duration::from_millis(configuration.suspect_for_ms),
         open_stall: Duration::from_millis(configuration.open_stall_ms),

@@ -85,6 +85,11 @@ pub struct Configuration {
     /// syncs that make a file grow; 0 is not at all.
     #[serde(deserialize_with = "load::size")]
     pub fill_ahead_bytes: u64,
+    /// Compaction begins when this share of a disk's bytes, in percent, is of no use any more; 0 is never.
+    pub compaction_garbage_percent: u64,
+    /// Bytes that compaction may read, write or give back a second on each disk.
+    #[serde(deserialize_with = "load::size")]
+    pub compaction_bytes_per_s: u64,
     /// Segment files of the node that may be open at once.
     pub open_files_max: usize,
     /// A disk on which a read, an append or a look takes this long is suspect: it takes no objects.
@@ -128,6 +133,8 @@ impl Default for Configuration {
             drain_ms: 10_000,
             segment_bytes: SEGMENT_BYTES_DEFAULT,
             volume_bytes: VOLUME_BYTES_DEFAULT,
+            compaction_garbage_percent: 20,
+            compaction_bytes_per_s: 64 * MIB as u64,
             reserve_bytes: None,
             fill_ahead_bytes: 4 << 20,
             open_files_max: 4096,

@@ -253,7 +253,7 @@ fn a_full_disk_gets_its_room_back() {
     let mut opened = try_store(&disk, &options).unwrap();
     let numbers = numbers(&opened);
     let mut ids = Vec::new();
-    let mut fill = |opened: &mut Opened, ids: &mut Vec<ObjectId>| loop {
+    let fill = |opened: &mut Opened, ids: &mut Vec<ObjectId>| loop {
         let n = ids.len() as u64;
         match opened.appender.append(&[put(&object(n), n)], 1, true, &numbers) {
             Ok(outcomes) => match outcomes[..] {
