@@ -1,5 +1,5 @@
 //! Goal: a node that cannot start says so on one line that names the thing, the place and the way out, and has changed
-//! nothing in any of its directories. Method: the real program on directories that are wrong in one way each; names,
+//! nothing in any of its directories; one of whose disks only some suffered starts with the others. Method: the real program on directories that are wrong in one way each; names,
 //! sizes and hashes of all files before and after.
 #![allow(clippy::unwrap_used, reason = "what is not as it should be fails the test")]
 
@@ -191,4 +191,46 @@ fn a_manifest_that_is_damaged_or_gone() {
     let node = Process::serve(&[directory.path()]);
     node.terminate();
     assert!(node.wait().success());
+}
+
+#[test]
+fn a_directory_where_a_file_should_be() {
+    for name in ["superblock", "manifest", "mark", "reserve", "lock"] {
+        let [bad, good] = directories::<2>();
+        let path = bad.path().join(name);
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        // Alone it cannot be opened; beside another it is left out.
+        let (code, line) = refused(&[bad.path()], &[]);
+        assert!(code == FAILED && line.contains(name) && line.contains(text(bad.path())), "{line}");
+        let node = Process::serve(&[bad.path(), good.path()]);
+        let status = Client::connect(node.address.to_string()).unwrap().status().unwrap();
+        let disks: Vec<_> = status["disks"].as_array().unwrap().iter().map(|disk| &disk["state"]).collect();
+        assert_eq!(disks, ["failed", "healthy"], "{name}");
+        let cause = status["disks"][0]["cause"].as_str().unwrap();
+        assert!(cause.contains("left out") && cause.contains(name), "{cause}");
+        node.terminate();
+        assert!(node.wait().success());
+        // The way out: what is put right is taken in again.
+        fs::remove_dir(&path).unwrap();
+    }
+}
+
+#[test]
+fn what_an_operator_got_wrong_refuses_the_start_also_beside_a_sound_disk() {
+    let ours = directory();
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("file");
+    fs::write(&file, "a file").unwrap();
+    for paths in [[ours.path(), &file], [&file, ours.path()]] {
+        refused_unchanged(&paths, &[], FAILED, &[text(&file), "ot a directory", "--data"]);
+    }
+    // One of the node's own disks, held by another process.
+    let [one, two] = directories::<2>();
+    let node = Process::serve(&[two.path()]);
+    node.signal(Signal::STOP);
+    for paths in [[one.path(), two.path()], [two.path(), one.path()]] {
+        refused_unchanged(&paths, &[], FAILED, &["in use by another process", text(two.path())]);
+    }
+    node.signal(Signal::CONT);
 }

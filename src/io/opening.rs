@@ -52,7 +52,7 @@ pub enum OpenError {
     Store(#[from] StoreError),
     /// A data directory cannot be reached.
     #[error(
-        "data directory {place}: {error}: make it a directory that this user may write to, or name another with --data"
+        "data directory {place}: {error}: mend the device, or make it a directory that this user may write to, or name another with --data"
     )]
     Directory {
         /// The directory.

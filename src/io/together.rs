@@ -2,8 +2,8 @@
 //!
 //! Runs on the thread that builds the node. Always: what ends too late is dropped on the thread that ended it.
 
+use crate::base::progress::Progress;
 use crate::base::thread;
-use crate::store::Progress;
 use crossbeam_channel::{RecvTimeoutError, bounded};
 use std::io;
 use std::sync::Arc;

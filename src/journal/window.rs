@@ -2,6 +2,7 @@
 //!
 //! Owned by one thread. Always: it holds at most its size, or one largest ask; bytes behind the end of the file are not shown.
 
+use crate::base::progress::Progress;
 use crate::disk::File;
 use std::io;
 
@@ -16,6 +17,7 @@ pub struct Window<'a> {
     filled: usize,
     piece: usize,
     unreadable: u64,
+    progress: Option<&'a Progress>,
 }
 
 /// What the device would not give is shown as this: no magic, no checksum and no zeros.
@@ -28,7 +30,14 @@ impl<'a> Window<'a> {
     /// A window over `file` up to `end`, which reads `piece` bytes at once.
     #[must_use]
     pub fn new(file: &'a dyn File, end: u64, piece: usize) -> Self {
-        Self { file, end, bytes: vec![0; piece], at: 0, filled: 0, piece, unreadable: 0 }
+        Self { file, end, bytes: vec![0; piece], at: 0, filled: 0, piece, unreadable: 0, progress: None }
+    }
+
+    /// Moves `progress` with each read.
+    #[must_use]
+    pub fn watched(mut self, progress: &'a Progress) -> Self {
+        self.progress = Some(progress);
+        self
     }
 
     /// Where the window's file ends for this scan.
@@ -70,12 +79,15 @@ impl<'a> Window<'a> {
             self.bytes.resize(bytes, 0);
         }
         let into = self.bytes.get_mut(..bytes).unwrap_or_default();
+        let advance = || self.progress.iter().for_each(|progress| progress.advance());
+        advance();
         match self.file.read_at(into, position) {
             Ok(filled) => self.filled = filled,
             Err(_) => {
                 // One bad sector must not hide what lies around it: once more, page by page.
                 let mut at = position;
                 for page in into.chunks_mut(PAGE_BYTES) {
+                    advance();
                     match self.file.read_at(page, at) {
                         Ok(filled) => self.filled += filled,
                         Err(_) => {

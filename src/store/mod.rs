@@ -18,7 +18,6 @@ mod needle;
 mod offline;
 mod open;
 mod owner;
-mod progress;
 mod recovery;
 mod recovery_copy;
 mod replay;
@@ -42,9 +41,8 @@ pub use needle::{
 pub use offline::{DamageAt, Inspection, SegmentInspection, Verification, VolumeInspection, inspect, verify};
 pub use open::{OpenReport, Opened, check_identity, check_options, open, open_watched};
 pub use owner::{Owner, look_for, new_owner, owner, probe_lock};
-pub use progress::Progress;
 pub use recovery::{Cut, Finding};
-pub use reserve::Reserve;
+pub use reserve::{Loan, Reserve};
 pub use segment::{Counts, Located, Place, Segment};
 pub use superblock::Superblock;
 

@@ -11,8 +11,7 @@ use super::manifest::{Closed, ManifestState, Record, VolumeState};
 use super::mark::{Mark, Marks};
 use super::needle::Kind;
 use super::open::OpenReport;
-use super::progress::Progress;
-use super::replay::{Found, Replayed, Which, replay};
+use super::replay::{Found, Replayed, Which, replay_watched};
 use super::segment::Segment;
 use super::segment_header::SEGMENT_HEADER_BYTES;
 use super::slots::Slot;
@@ -20,6 +19,7 @@ use super::{Identity, StoreOptions, names};
 use crate::base::clock::Clock;
 use crate::base::ids::{Epoch, Sequence, VolumeId};
 use crate::base::limits::SEGMENT_BYTES_MAX;
+use crate::base::progress::Progress;
 use crate::disk::{Disk, File, Open};
 use crate::journal::{CHAIN_START, Plan, Proof, Sight, plan, sector_end};
 use serde::Serialize;
@@ -220,11 +220,8 @@ impl Recovery<'_> {
         }
         let proof = which.proof();
         let verify_from = if open { proof.synced } else { Sequence(u64::MAX) };
-        let replayed = replay(&*file, which, verify_from, &mut |_| self.progress.advance()).map_err(StoreError::io(
-            &**self.disk,
-            &name,
-            "read",
-        ))?;
+        let replayed = replay_watched(&*file, which, verify_from, &mut |_| (), self.progress)
+            .map_err(StoreError::io(&**self.disk, &name, "read"))?;
         let plan = plan(&replayed.sight, &proof);
         if let Some(position) = plan.cut {
             if replayed.unreadable > 0 {

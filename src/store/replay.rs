@@ -9,6 +9,7 @@ use super::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::{Identity, names};
 use crate::base::ids::{Cookie, Sequence, VolumeId};
 use crate::base::limits::ATTRIBUTE_BYTES_MAX;
+use crate::base::progress::Progress;
 use crate::disk::File;
 use crate::journal::{Bounds, Format, Measured, Problem, Proof, Seen, Sight, Window, scan};
 use std::io;
@@ -116,9 +117,20 @@ pub(super) fn replay(
     verify_from: Sequence,
     watch: &mut dyn FnMut(u64),
 ) -> io::Result<Replayed> {
+    replay_watched(file, which, verify_from, watch, &Progress::default())
+}
+
+/// As [`replay`], moving `progress` with each read.
+pub(super) fn replay_watched(
+    file: &dyn File,
+    which: &Which<'_>,
+    verify_from: Sequence,
+    watch: &mut dyn FnMut(u64),
+    progress: &Progress,
+) -> io::Result<Replayed> {
     let file_bytes = file.len()?;
     let end = which.closed.map_or(file_bytes, |closed| closed.end.min(file_bytes));
-    let mut window = Window::new(file, end, PIECE_BYTES);
+    let mut window = Window::new(file, end, PIECE_BYTES).watched(progress);
     let header_whole = SegmentHeader::parse(window.bytes(0, SEGMENT_HEADER_BYTES)?).is_some_and(|header| {
         header.volume == which.volume && header.base == which.base && header.disk == which.identity.disk
     });

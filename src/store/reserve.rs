@@ -10,7 +10,7 @@ use crate::disk::{Disk, File, Open, is_full};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The reserve is at least this, and at least a 32nd of the disk, and at most a segment.
 const RESERVE_BYTES_MIN: u64 = 64 << 20;
@@ -31,6 +31,15 @@ pub struct Reserve {
     held: AtomicU64,
     /// Bytes when it is whole.
     wanted: u64,
+    /// Loans that are out.
+    loans: AtomicUsize,
+}
+
+/// Room of the reserve that is being used up: it is not refilled before this is dropped.
+#[derive(Debug)]
+pub struct Loan {
+    reserve: Arc<Reserve>,
+    bytes: u64,
 }
 
 impl Reserve {
@@ -49,7 +58,8 @@ impl Reserve {
         if held > wanted {
             file.set_len(wanted)?;
         }
-        let reserve = Self { file: Mutex::new(file), held: AtomicU64::new(held.min(wanted)), wanted };
+        let reserve =
+            Self { file: Mutex::new(file), held: AtomicU64::new(held.min(wanted)), wanted, loans: AtomicUsize::new(0) };
         let was_whole = reserve.is_whole();
         reserve.refill()?;
         if is_new || !was_whole {
@@ -96,12 +106,26 @@ impl Reserve {
         Ok(given)
     }
 
-    /// Takes back what it lacks, a piece at a time; false when the disk is full before it is whole.
+    /// As [`give`](Self::give), for work that takes its time: the reserve is not refilled before the loan is dropped.
+    ///
+    /// # Errors
+    /// As [`give`](Self::give).
+    pub fn lend(self: &Arc<Self>, bytes: u64) -> io::Result<Loan> {
+        self.loans.fetch_add(1, Ordering::AcqRel);
+        let mut loan = Loan { reserve: Arc::clone(self), bytes: 0 };
+        loan.extend(bytes)?;
+        Ok(loan)
+    }
+
+    /// Takes back what it lacks, a piece at a time; false when the disk is full before it is whole, or a loan is out.
     ///
     /// # Errors
     /// Those of reserving room, but want of room; then the disk is to be treated as failed for writing.
     pub fn refill(&self) -> io::Result<bool> {
         let file = self.file.lock();
+        if self.loans.load(Ordering::Acquire) > 0 {
+            return Ok(false);
+        }
         loop {
             let held = self.bytes();
             let piece = self.wanted.saturating_sub(held).min(REFILL_BYTES);
@@ -118,6 +142,30 @@ impl Reserve {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+impl Loan {
+    /// Bytes that the file system was given for it.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Asks for up to `bytes` more, and says how many there were; 0 when the reserve is empty.
+    ///
+    /// # Errors
+    /// As [`Reserve::give`].
+    pub fn extend(&mut self, bytes: u64) -> io::Result<u64> {
+        let given = self.reserve.give(bytes)?;
+        self.bytes += given;
+        Ok(given)
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        self.reserve.loans.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -186,6 +234,18 @@ mod tests {
         let reserve = Reserve::open(&disk, &options(30 * MIB)).unwrap();
         assert!(!reserve.is_whole());
         assert_eq!(Reserve::open(&disk, &options(12 * MIB)).unwrap().missing_bytes(), 0);
+    }
+
+    #[test]
+    fn a_loan_is_not_taken_back_before_it_ends() {
+        let disk = MemoryDisk::with_capacity(20 * MIB);
+        let reserve = Arc::new(Reserve::open(&disk, &options(10 * MIB)).unwrap());
+        let mut loan = reserve.lend(3 * MIB).unwrap();
+        assert_eq!((loan.extend(2 * MIB).unwrap(), loan.bytes()), (2 * MIB, 5 * MIB));
+        assert!(!reserve.refill().unwrap() && !reserve.is_whole());
+        assert_eq!(disk.space().unwrap().free, 15 * MIB);
+        drop(loan);
+        assert!(reserve.refill().unwrap() && reserve.is_whole());
     }
 
     #[test]

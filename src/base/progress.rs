@@ -1,15 +1,15 @@
-//! That the opening of a disk goes on, for whoever waits for it: a disk that hangs makes no progress.
+//! That long work goes on, for whoever waits for it: what hangs makes no progress.
 //!
-//! Moved by the thread that opens, read by the one that waits.
+//! Moved by the thread that works, read by the one that waits.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Steps and needles that opening has come by so far.
+/// Steps and reads that the work has come by so far.
 #[derive(Debug, Default)]
 pub struct Progress(AtomicU64);
 
 impl Progress {
-    /// One step, or one needle, further.
+    /// One step, or one read, further.
     pub fn advance(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
