@@ -7,6 +7,8 @@
 mod appender;
 mod catalog;
 mod damage;
+mod directory;
+mod directory_plan;
 mod error;
 mod handles;
 mod manifest;
@@ -28,6 +30,7 @@ mod tests;
 pub use appender::{AppendError, Appended, Appender, Entry, Failure};
 pub use catalog::{Catalog, CatalogStats, View};
 pub use damage::Damage;
+pub use directory_plan::{FileCase, FileFinding};
 pub use error::StoreError;
 pub use needle::{
     FLAG_NAMED, HEAD_BYTES_FIXED, Head, Kind, TOMBSTONE_BYTES, block_count, fuzz_needle, head_bytes, needle_bytes,

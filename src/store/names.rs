@@ -29,7 +29,7 @@ pub fn parse_segment(name: &str) -> Option<(VolumeId, Sequence)> {
     (segment(id.0, id.1) == name).then_some(id)
 }
 
-/// Where a segment that the manifest never named is moved to.
+/// Where a segment that the manifest never named is moved to, and a damaged manifest is copied to.
 #[must_use]
 pub fn aside(name: &str, number: u32) -> String {
     if number == 0 { format!("{name}.aside") } else { format!("{name}-{number}.aside") }

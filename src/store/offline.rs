@@ -4,12 +4,16 @@
 //! Always: writes nothing and cuts nothing; what recovery would do at the next start is not done here.
 
 use super::damage::Damage;
+use super::directory;
+use super::directory_plan::DirectoryPlan;
 use super::error::StoreError;
 use super::manifest::{Closed, ManifestState, VolumeState};
 use super::mark::Marks;
 use super::needle::{Head, Kind, TOMBSTONE_BYTES};
-use super::open::{is_formatted, read_manifest, read_marks, take_lock};
-use super::recovery::mark_of;
+use super::open::{
+    MarksRead, check_small_files, is_formatted, read_manifest, read_marks, small_file, small_findings, take_lock,
+};
+use super::recovery::{behind, mark_of};
 use super::replay::{Found, Replayed, Which, replay};
 use super::superblock::SuperblockContent;
 use super::{Identity, names};
@@ -76,7 +80,7 @@ pub struct SegmentInspection {
     pub next: u64,
     /// It takes no more needles.
     pub closed: bool,
-    /// The file is gone.
+    /// The file is gone, or not to be read.
     pub missing: bool,
     /// Bytes of the file.
     pub file_bytes: u64,
@@ -120,6 +124,8 @@ pub struct DamageAt {
     pub file: String,
     /// The sequence, if it is known.
     pub sequence: Option<u64>,
+    /// How many needles from there on.
+    pub count: u64,
     /// The byte in the file.
     pub offset: u64,
     /// What is wrong.
@@ -133,23 +139,30 @@ struct Look<'a> {
     state: ManifestState,
     manifest_damaged: u64,
     marks: Marks,
+    /// What opening would make of the segment files.
+    directory: DirectoryPlan,
     _lock: Box<dyn Lock>,
 }
 
 impl<'a> Look<'a> {
     fn at(disk: &'a dyn Disk) -> Result<Self, StoreError> {
+        check_small_files(disk)?;
         if !is_formatted(disk)? {
             return Err(StoreError::NotLarder { place: disk.place(), found: "no superblock".to_string() });
         }
         let lock = take_lock(disk)?;
         let content = SuperblockContent::read(disk)?;
-        let (state, log) = read_manifest(disk, &content.identity)?;
-        let marks = match disk.open(names::MARK, Open::Read) {
-            Ok(file) => read_marks(&file).map_err(StoreError::io(disk, names::MARK, "read"))?.0,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Marks::default(),
+        let (mut state, log) = read_manifest(disk, &content.identity)?;
+        let read = match disk.open(names::MARK, Open::Read) {
+            Ok(file) => read_marks(disk, &file)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => MarksRead::default(),
             Err(error) => return Err(StoreError::io(disk, names::MARK, "open")(error)),
         };
-        Ok(Self { disk, content, state, manifest_damaged: log.damaged, marks, _lock: lock })
+        let mut directory = directory::plan(disk, &content.identity, &state, &read.marks)?;
+        directory.records.iter().for_each(|record| state.apply(record));
+        directory.findings.extend(small_findings(&content, &log));
+        directory.findings.extend(read.wrong.map(|what| small_file(names::MARK, what)));
+        Ok(Self { disk, content, state, manifest_damaged: log.damaged, marks: read.marks, directory, _lock: lock })
     }
 
     fn identity(&self) -> &Identity {
@@ -167,8 +180,11 @@ impl<'a> Look<'a> {
         Which { identity: self.identity(), volume, state, base, closed, mark: mark_of(&self.marks, volume), chain }
     }
 
-    /// The file of a segment, or `None` if it is gone.
+    /// The file of a segment, or `None` if it is gone or not to be read.
     fn file(&self, which: &Which<'_>) -> Result<Option<Arc<dyn File>>, StoreError> {
+        if self.directory.lost.contains(&(which.volume, which.base)) {
+            return Ok(None);
+        }
         match self.disk.open(&which.name(), Open::Read) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -284,7 +300,7 @@ fn inspect_segment(which: &Which<'_>, replayed: &Replayed) -> SegmentInspection 
 pub fn verify(disk: &dyn Disk, progress: &mut dyn FnMut(u64, u64)) -> Result<Verification, StoreError> {
     let look = Look::at(disk)?;
     let mut outcome = Verification::default();
-    note_small_files(&look, &mut outcome);
+    note_files(&look, &mut outcome);
     let mut total = 0;
     let mut work = Vec::new();
     for (&volume, state) in &look.state.volumes {
@@ -296,7 +312,8 @@ pub fn verify(disk: &dyn Disk, progress: &mut dyn FnMut(u64, u64)) -> Result<Ver
                     drop(file);
                     work.push(which);
                 }
-                None => outcome.damages.push(at(&which, None, 0, "the file is gone".to_string())),
+                // The directory's findings say why.
+                None => {}
             }
         }
     }
@@ -310,24 +327,19 @@ pub fn verify(disk: &dyn Disk, progress: &mut dyn FnMut(u64, u64)) -> Result<Ver
     Ok(outcome)
 }
 
-fn note_small_files(look: &Look<'_>, outcome: &mut Verification) {
-    let of = |file: &str, what: &str| DamageAt {
-        volume: None,
-        file: file.to_string(),
-        sequence: None,
-        offset: 0,
-        what: what.to_string(),
-    };
-    if !look.content.both_whole {
-        outcome.damages.push(of(names::SUPERBLOCK, "one of the two copies does not verify"));
-    }
-    if look.manifest_damaged > 0 {
-        outcome.damages.push(of(names::MANIFEST, &format!("{} records do not verify", look.manifest_damaged)));
+/// What is wrong with whole files. One that was made before a crash and holds nothing is no damage.
+fn note_files(look: &Look<'_>, outcome: &mut Verification) {
+    for finding in &look.directory.findings {
+        let file = finding.file.clone();
+        let volume = names::parse_segment(&file).map(|(volume, _)| volume.0);
+        let what = finding.what.clone();
+        outcome.damages.push(DamageAt { volume, file, sequence: None, count: 0, offset: 0, what });
     }
 }
 
 fn at(which: &Which<'_>, sequence: Option<u64>, offset: u64, what: String) -> DamageAt {
-    DamageAt { volume: Some(which.volume.0), file: which.name(), sequence, offset, what }
+    let count = u64::from(sequence.is_some());
+    DamageAt { volume: Some(which.volume.0), file: which.name(), sequence, count, offset, what }
 }
 
 fn verify_segment(
@@ -340,18 +352,17 @@ fn verify_segment(
     let failed = |error| StoreError::io(look.disk, &which.name(), "read")(error);
     let replayed = replay(&*file, which, Sequence(0), progress).map_err(failed)?;
     let sight = &replayed.sight;
-    if !replayed.header_whole {
-        outcome.damages.push(at(which, None, 0, "the segment's header does not verify".to_string()));
+    if let Some(position) = sight.behind {
+        outcome.damages.push(at(which, None, position, behind(position)));
     }
     for &position in &sight.chain_breaks {
         outcome.damages.push(at(which, None, position, "the chain digest contradicts the needles before".to_string()));
     }
-    let plan = plan(sight, &which.proof());
-    for (range, position) in &plan.damaged {
-        for sequence in range.clone() {
-            let what = explain(&*file, which, *position);
-            outcome.damages.push(at(which, Some(sequence), *position, what));
-        }
+    let plan = plan(sight, &replayed.proof(which));
+    for (range, position) in plan.damaged.iter().filter(|(range, _)| !range.is_empty()) {
+        let what = explain(&*file, which, *position);
+        let count = range.end - range.start;
+        outcome.damages.push(DamageAt { count, ..at(which, Some(range.start), *position, what) });
     }
     if let Some(cut) = plan.cut {
         let what = explain(&*file, which, cut);

@@ -68,6 +68,8 @@ pub struct Segment {
     slots: Slots,
     end: AtomicU64,
     next: AtomicU64,
+    /// From here on every needle is lost, and has no slot.
+    lost_from: AtomicU64,
     counts: Counts,
 }
 
@@ -83,6 +85,7 @@ impl Segment {
             slots: Slots::new(capacity),
             end: AtomicU64::new(end),
             next: AtomicU64::new(base.0),
+            lost_from: AtomicU64::new(u64::MAX),
             counts: Counts::default(),
         }
     }
@@ -151,6 +154,9 @@ impl Segment {
             return Located::Absent;
         };
         let slot = self.slots.load(offset);
+        if sequence.0 >= self.lost_from.load(Ordering::Acquire) {
+            return Located::Damaged(Place { segment: Arc::clone(self), position: self.end(), bound: self.end() });
+        }
         if slot.is_absent() {
             return Located::Absent;
         }
@@ -173,7 +179,7 @@ impl Segment {
 
     /// Where the needle at `offset` has ended: the next used position, or the published end.
     fn bound(&self, offset: u64, position: u64, next: Sequence) -> u64 {
-        let used = (offset + 1..next.0 - self.base.0)
+        let used = (offset + 1..(next.0 - self.base.0).min(self.slots.capacity()))
             .map(|later| self.slots.load(later))
             .find(|slot| slot.position() > position);
         used.map_or_else(|| self.end(), Slot::position)
@@ -196,6 +202,12 @@ impl Segment {
     /// Stores a slot that is not published yet, or is being rebuilt.
     pub(super) fn store(&self, sequence: Sequence, slot: Slot) {
         self.slots.store(sequence.0 - self.base.0, slot);
+    }
+
+    /// Everything from `sequence` up to the published end is damaged, without a slot for each: there may be more of them
+    /// than a file can hold.
+    pub(super) fn set_lost_from(&self, sequence: Sequence) {
+        self.lost_from.store(sequence.0, Ordering::Release);
     }
 
     pub(super) fn slot(&self, sequence: Sequence) -> Slot {
