@@ -11,7 +11,7 @@
 //! | C | bad bytes, something whole follows | yes | marked damaged, kept, the log goes on behind |
 //! | D | bad bytes, nothing whole follows | yes, outside | marked damaged up to the mark, kept, the segment is closed |
 //! | E | whole records, then zeros or nothing | above the last record | the missing ones are marked damaged, the segment is closed |
-//! | U | as B, but the bytes could not all be read, or nothing says whose they are | no | kept, marked damaged as far as records may reach, the segment is closed |
+//! | U | as B or D, but the bytes could not all be read, or nothing says whose they are | any, or no | kept, marked damaged as far as records may reach, the segment is closed |
 //! | V | bad bytes between two neighbours, or zeros to the end | any, or no | nothing is missing: it was cut here before, or never came |
 //! | X | bytes behind the end of a closed segment | any | kept, not believed |
 //!
@@ -91,28 +91,30 @@ pub fn plan(sight: &Sight, proof: &Proof) -> Plan {
     }
     for run in &sight.runs {
         let proven = run.mark_behind.max(proof.synced);
-        match run.next {
-            Some(next) if next == run.first => plan.cases.push(Case::V),
-            _ if run.first >= proven && !proof.closed => {
-                let nothing_left = sight.used <= run.position;
-                if let Some(record_bytes) = proof.keep.filter(|_| !nothing_left) {
-                    let most = (sight.used - run.position) / record_bytes.max(1) + 1;
-                    let past = Sequence(run.first.0.saturating_add(most)).max(sight.next);
-                    plan.cases.push(Case::U);
-                    plan.damaged.push((run.first.0..past.0, run.position));
-                    (plan.next, plan.end, plan.chain, plan.close) = (past, sight.used, run.chain, true);
-                    return plan;
-                }
+        let unproven = run.first >= proven && !proof.closed;
+        let nothing_left = sight.used <= run.position;
+        match (run.next, proof.keep.filter(|_| !proof.closed && !nothing_left)) {
+            (Some(next), _) if next == run.first => plan.cases.push(Case::V),
+            (next, Some(record_bytes)) if unproven || next.is_none() => {
+                // Any of the records that fit there may have been acknowledged, so none of them is absent.
+                let most = (sight.used - run.position) / record_bytes.max(1) + 1;
+                let past = Sequence(run.first.0.saturating_add(most)).max(sight.next).max(proven);
+                plan.cases.push(Case::U);
+                plan.damaged.push((run.first.0..past.0, run.position));
+                (plan.next, plan.end, plan.chain, plan.close) = (past, sight.used, run.chain, true);
+                return plan;
+            }
+            _ if unproven => {
                 plan.cases.push(if nothing_left { Case::V } else { Case::B });
                 plan.cut = (!nothing_left).then_some(run.position);
                 (plan.next, plan.end, plan.chain) = (run.first, run.end, run.chain);
                 return plan;
             }
-            Some(next) => {
+            (Some(next), _) => {
                 plan.cases.push(Case::C);
                 plan.damaged.push((run.first.0..next.0, run.position));
             }
-            None => {
+            (None, _) => {
                 plan.cases.push(Case::D);
                 plan.damaged.push((run.first.0..proven.0.max(run.first.0), run.position));
                 plan.next = proven.max(sight.next);
@@ -158,6 +160,7 @@ mod tests {
             mark: Sequence(0),
             runs: runs.iter().map(run).collect(),
             chain_breaks: Vec::new(),
+            stray: Vec::new(),
             behind: None,
         }
     }

@@ -75,6 +75,8 @@ pub struct Bounds {
     pub past: Sequence,
     /// The chain digest before it, if it is known.
     pub chain: Option<u128>,
+    /// Everything below is known to be durable from outside the segment.
+    pub proven_to: Sequence,
     /// Bodies are verified from this sequence on.
     pub verify_from: Sequence,
 }
@@ -135,6 +137,8 @@ pub struct Sight {
     pub runs: Vec<BadRun>,
     /// Positions of frames whose chain digest contradicts the records before them though all of those verify.
     pub chain_breaks: Vec<u64>,
+    /// Sectors whose end, behind a group, is not zero.
+    pub stray: Vec<u64>,
     /// The first byte behind the end of the walk that is not zero; whoever knows of such bytes says so here.
     pub behind: Option<u64>,
 }
@@ -153,6 +157,7 @@ impl Sight {
             mark: Sequence(0),
             runs: Vec::new(),
             chain_breaks: Vec::new(),
+            stray: Vec::new(),
             behind: None,
         }
     }
@@ -250,7 +255,7 @@ impl<F: Format> Walk<'_, '_, F> {
 
     /// Whether the next record is known to be durable from outside the segment.
     fn is_proven(&self) -> bool {
-        self.sight.next < self.bounds.verify_from
+        self.sight.next < self.bounds.proven_to
     }
 
     /// Walks on over records whose frame is lost, and over the zeros up to the sector where the next group begins.
@@ -298,7 +303,12 @@ impl<F: Format> Walk<'_, '_, F> {
                 }
             }
         }
-        self.position = sector_end(self.position);
+        let end = self.position;
+        self.position = sector_end(end);
+        let padding = usize::try_from(self.position - end).expect("less than a sector");
+        if self.window.bytes(end, padding)?.iter().any(|&byte| byte != 0) && self.position <= self.window.end() {
+            self.sight.stray.push(end);
+        }
         Ok(None)
     }
 

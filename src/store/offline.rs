@@ -19,7 +19,7 @@ use super::superblock::SuperblockContent;
 use super::{Identity, names};
 use crate::base::ids::{Sequence, VolumeId};
 use crate::disk::{Disk, File, Lock, Open};
-use crate::journal::{CHAIN_START, Case, plan};
+use crate::journal::{CHAIN_START, Case, FRAME_BYTES, plan, sector_end};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io;
@@ -138,6 +138,8 @@ struct Look<'a> {
     content: SuperblockContent,
     state: ManifestState,
     manifest_damaged: u64,
+    /// Where a torn append to the manifest begins.
+    manifest_torn: Option<u64>,
     marks: Marks,
     /// What opening would make of the segment files.
     directory: DirectoryPlan,
@@ -162,7 +164,16 @@ impl<'a> Look<'a> {
         directory.records.iter().for_each(|record| state.apply(record));
         directory.findings.extend(small_findings(&content, &log));
         directory.findings.extend(read.wrong.map(|what| small_file(names::MARK, what)));
-        Ok(Self { disk, content, state, manifest_damaged: log.damaged, marks: read.marks, directory, _lock: lock })
+        Ok(Self {
+            disk,
+            content,
+            state,
+            manifest_damaged: log.damaged,
+            manifest_torn: log.torn.map(|(from, _)| from),
+            marks: read.marks,
+            directory,
+            _lock: lock,
+        })
     }
 
     fn identity(&self) -> &Identity {
@@ -306,14 +317,10 @@ pub fn verify(disk: &dyn Disk, progress: &mut dyn FnMut(u64, u64)) -> Result<Ver
     for (&volume, state) in &look.state.volumes {
         for (&base, &(_, closed)) in &state.segments {
             let which = look.which(volume, state, base, closed);
-            match look.file(&which)? {
-                Some(file) => {
-                    total += file.len().map_err(StoreError::io(disk, &which.name(), "stat"))?;
-                    drop(file);
-                    work.push(which);
-                }
-                // The directory's findings say why.
-                None => {}
+            // Why a file is not there to be read is among the findings.
+            if let Some(file) = look.file(&which)? {
+                total += file.len().map_err(StoreError::io(disk, &which.name(), "stat"))?;
+                work.push(which);
             }
         }
     }
@@ -335,6 +342,11 @@ fn note_files(look: &Look<'_>, outcome: &mut Verification) {
         let what = finding.what.clone();
         outcome.damages.push(DamageAt { volume, file, sequence: None, count: 0, offset: 0, what });
     }
+    if let Some(offset) = look.manifest_torn {
+        let what = "an append that was never reported as done".to_string();
+        let file = names::MANIFEST.to_string();
+        outcome.torn.push(DamageAt { volume: None, file, sequence: None, count: 0, offset, what });
+    }
 }
 
 fn at(which: &Which<'_>, sequence: Option<u64>, offset: u64, what: String) -> DamageAt {
@@ -352,6 +364,20 @@ fn verify_segment(
     let failed = |error| StoreError::io(look.disk, &which.name(), "read")(error);
     let replayed = replay(&*file, which, Sequence(0), progress).map_err(failed)?;
     let sight = &replayed.sight;
+    for &position in &sight.stray {
+        outcome.damages.push(at(which, None, position, "the bytes behind a group are not zero".to_string()));
+    }
+    // Nothing is missing there; zeros up to the next sector are what a cut leaves, other bytes were a frame.
+    for run in sight.runs.iter().filter(|run| run.next == Some(run.first)) {
+        let mut frame = [0; FRAME_BYTES];
+        let read = file.read_at(&mut frame, run.position).map_err(failed)?;
+        let up_to = usize::try_from(sector_end(run.position) - run.position).unwrap_or(0);
+        let shown = if up_to == 0 { read } else { read.min(up_to) };
+        if frame.iter().take(shown).any(|&byte| byte != 0) {
+            let what = "the group's frame does not verify; the needles behind it are whole".to_string();
+            outcome.damages.push(at(which, None, run.position, what));
+        }
+    }
     if let Some(position) = sight.behind {
         outcome.damages.push(at(which, None, position, behind(position)));
     }

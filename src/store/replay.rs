@@ -145,6 +145,7 @@ pub(super) fn replay(
         first: which.base,
         past: which.past(),
         chain: which.chain,
+        proven_to: if which.closed.is_some() { Sequence(u64::MAX) } else { which.proof().synced },
         verify_from,
     };
     let format = Needles { salt: which.state.salt, volume: which.volume };
