@@ -151,6 +151,7 @@ impl Disks {
                 pool: Arc::clone(pool),
                 clock: Arc::clone(clock),
                 metrics: Arc::clone(metrics),
+                findings: opened.report.findings.clone(),
                 appending_since: AtomicU64::new(u64::MAX),
                 total_bytes: AtomicU64::new(0),
                 free_bytes: AtomicU64::new(0),

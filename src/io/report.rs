@@ -3,9 +3,12 @@
 use super::state::DiskState;
 use super::unit::Unit;
 use crate::metrics::Summary;
-use crate::store::CatalogStats;
+use crate::store::{CatalogStats, FileFinding};
 use serde::Serialize;
 use std::sync::atomic::Ordering;
+
+/// More than a person reads; `larder volume verify` tells all of them.
+const FINDINGS_TOLD_MAX: usize = 32;
 
 /// A disk at a glance.
 #[derive(Debug, Serialize)]
@@ -24,6 +27,8 @@ pub struct DiskReport {
     pub free_bytes: u64,
     /// Its volumes.
     pub store: CatalogStats,
+    /// Files that opening found wrong, each with the way out; the first of them.
+    pub findings: Vec<FileFinding>,
     /// Reads that wait.
     pub read_queue: usize,
     /// Appends that wait.
@@ -85,6 +90,7 @@ impl DiskReport {
             total_bytes: unit.total_bytes.load(Ordering::Relaxed),
             free_bytes: unit.free_bytes.load(Ordering::Relaxed),
             store: unit.catalog.stats(),
+            findings: unit.findings.iter().take(FINDINGS_TOLD_MAX).cloned().collect(),
             read_queue: unit.reads.depth(),
             append_queue: unit.appends.depth(),
             append_queue_bytes: unit.appends.bytes(),

@@ -10,7 +10,7 @@ use crate::base::buffers::BufferPool;
 use crate::base::clock::Clock;
 use crate::base::queue::QueueSender;
 use crate::metrics::DiskMetrics;
-use crate::store::{Catalog, Identity};
+use crate::store::{Catalog, FileFinding, Identity};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -29,6 +29,8 @@ pub(super) struct Unit {
     pub(super) pool: Arc<BufferPool>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<DiskMetrics>,
+    /// What opening found wrong with whole files.
+    pub(super) findings: Vec<FileFinding>,
     /// When the lane began the group that it works on, in nanoseconds of the clock; `u64::MAX` while it rests.
     pub(super) appending_since: AtomicU64,
     /// Room on the file system, as the background thread last saw it.

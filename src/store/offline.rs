@@ -10,9 +10,7 @@ use super::error::StoreError;
 use super::manifest::{Closed, ManifestState, VolumeState};
 use super::mark::Marks;
 use super::needle::{Head, Kind, TOMBSTONE_BYTES};
-use super::open::{
-    MarksRead, check_small_files, is_formatted, read_manifest, read_marks, small_file, small_findings, take_lock,
-};
+use super::open::{MarksRead, is_formatted, read_manifest, read_marks, small_file, small_findings, take_lock};
 use super::recovery::{behind, mark_of};
 use super::replay::{Found, Replayed, Which, replay};
 use super::superblock::SuperblockContent;
@@ -148,7 +146,6 @@ struct Look<'a> {
 
 impl<'a> Look<'a> {
     fn at(disk: &'a dyn Disk) -> Result<Self, StoreError> {
-        check_small_files(disk)?;
         if !is_formatted(disk)? {
             return Err(StoreError::NotLarder { place: disk.place(), found: "no superblock".to_string() });
         }

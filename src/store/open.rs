@@ -19,7 +19,7 @@ use crate::base::clock::Clock;
 use crate::base::ids::{ClusterId, DiskId, NodeId, VolumeId};
 use crate::base::limits::SEGMENT_BYTES_MAX;
 use crate::base::random::Random;
-use crate::disk::{Disk, EntryKind, File, Lock, Open};
+use crate::disk::{Disk, Entry, EntryKind, File, Lock, Open};
 use crate::journal::{LogContent, LogError, Pair, RecordLog};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -107,7 +107,6 @@ pub fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Opened, StoreError> {
     check_options(options)?;
-    check_small_files(&*disk)?;
     // A stranger's directory gets no lock file; and what was empty a moment ago may have been formatted meanwhile.
     is_formatted(&*disk)?;
     let lock = take_lock(&*disk)?;
@@ -209,9 +208,8 @@ fn check_options(options: &StoreOptions) -> Result<(), StoreError> {
 }
 
 /// A directory or a link in the place of a small file would be met half-way through; better said at once.
-pub(super) fn check_small_files(disk: &dyn Disk) -> Result<(), StoreError> {
+fn check_small_files(disk: &dyn Disk, entries: &[Entry]) -> Result<(), StoreError> {
     let ours = [names::LOCK, names::SUPERBLOCK, names::MANIFEST, names::MARK, names::RESERVE];
-    let entries = disk.list().map_err(StoreError::io(disk, "", "list"))?;
     match entries.iter().find(|entry| entry.kind != EntryKind::File && ours.contains(&entry.name.as_str())) {
         Some(entry) => {
             let found = if entry.kind == EntryKind::Directory { "a directory" } else { "a link or a device" };
@@ -224,6 +222,7 @@ pub(super) fn check_small_files(disk: &dyn Disk) -> Result<(), StoreError> {
 /// Whether there is a superblock; an error if there is none and the directory is not empty either.
 pub(super) fn is_formatted(disk: &dyn Disk) -> Result<bool, StoreError> {
     let entries = disk.list().map_err(StoreError::io(disk, "", "list"))?;
+    check_small_files(disk, &entries)?;
     if entries.iter().any(|entry| entry.name == names::SUPERBLOCK) {
         return Ok(true);
     }

@@ -405,7 +405,7 @@ fn a_tail_that_the_device_does_not_give_is_kept_and_the_disk_goes_on() {
 fn forged_numbers_neither_panic_nor_take_for_ever() {
     let (disk, identity) = formatted();
     let whole = Forged::full(identity.disk, 0, 0);
-    let mut facts = records(&[whole.clone()]);
+    let mut facts = records(std::slice::from_ref(&whole));
     for record in &mut facts {
         if let Record::SegmentClosed { closed, .. } = record {
             closed.next = Sequence(u64::MAX - 1);

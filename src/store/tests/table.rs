@@ -73,7 +73,7 @@ impl Combination {
     }
 
     /// Proven from outside the segment: then bodies are not read at start, and needles are looked for without their frame.
-    fn from_outside(self) -> bool {
+    fn is_proven_outside(self) -> bool {
         self.closed || matches!(self.witness, Witness::MarkFile | Witness::Successor)
     }
 
@@ -84,8 +84,8 @@ impl Combination {
             (Tail::Extended, _) => ("B", Fate::Whole),
             (Tail::Zeros, false) => ("A", Fate::Absent),
             (_, false) => ("B", Fate::Absent),
-            (Tail::TornPayload, true) if self.from_outside() => ("A", Fate::Damaged),
-            (Tail::TornFrame, true) if self.from_outside() => ("VA", Fate::Whole),
+            (Tail::TornPayload, true) if self.is_proven_outside() => ("A", Fate::Damaged),
+            (Tail::TornFrame, true) if self.is_proven_outside() => ("VA", Fate::Whole),
             (_, true) if self.followed() => ("CA", Fate::Damaged),
             (Tail::Zeros, true) => ("E", Fate::Damaged),
             (_, true) => ("D", Fate::Damaged),
