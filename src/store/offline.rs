@@ -136,8 +136,8 @@ struct Look<'a> {
     content: SuperblockContent,
     state: ManifestState,
     manifest_damaged: u64,
-    /// Where a torn append to the manifest begins.
-    manifest_torn: Option<u64>,
+    /// What a power cut may have left of small files: the file, where, and what it is.
+    torn: Vec<(&'static str, u64, &'static str)>,
     marks: Marks,
     /// What opening would make of the segment files.
     directory: DirectoryPlan,
@@ -160,13 +160,21 @@ impl<'a> Look<'a> {
         let mut directory = directory::plan(disk, &content.identity, &state, &read.marks)?;
         directory.records.iter().for_each(|record| state.apply(record));
         directory.findings.extend(small_findings(&content, &log));
-        directory.findings.extend(read.wrong.map(|what| small_file(names::MARK, what)));
+        let mut torn: Vec<_> = log
+            .torn
+            .map(|(from, _)| (names::MANIFEST, from, "an append that was never reported as done"))
+            .into_iter()
+            .collect();
+        match read.wrong {
+            Some(what) if read.perhaps_torn => torn.push((names::MARK, 0, what)),
+            wrong => directory.findings.extend(wrong.map(|what| small_file(names::MARK, what))),
+        }
         Ok(Self {
             disk,
             content,
             state,
             manifest_damaged: log.damaged,
-            manifest_torn: log.torn.map(|(from, _)| from),
+            torn,
             marks: read.marks,
             directory,
             _lock: lock,
@@ -339,9 +347,8 @@ fn note_files(look: &Look<'_>, outcome: &mut Verification) {
         let what = finding.what.clone();
         outcome.damages.push(DamageAt { volume, file, sequence: None, count: 0, offset: 0, what });
     }
-    if let Some(offset) = look.manifest_torn {
-        let what = "an append that was never reported as done".to_string();
-        let file = names::MANIFEST.to_string();
+    for &(file, offset, what) in &look.torn {
+        let (file, what) = (file.to_string(), what.to_string());
         outcome.torn.push(DamageAt { volume: None, file, sequence: None, count: 0, offset, what });
     }
 }

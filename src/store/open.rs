@@ -353,7 +353,7 @@ pub(super) fn read_marks(disk: &dyn Disk, file: &Arc<dyn File>) -> Result<MarksR
     let (held, blank) = read().map_err(StoreError::io(disk, names::MARK, "read"))?;
     let Some((content, slot)) = held else {
         let wrong = (!blank).then_some("no copy verifies, so less is proven durable: see what was cut");
-        return Ok(MarksRead { marks: Marks::default(), held: None, wrong });
+        return Ok(MarksRead { wrong, ..MarksRead::default() });
     };
     if content.version > MARK_VERSION {
         let place = format!("{}/{}", disk.place(), names::MARK);
@@ -362,11 +362,12 @@ pub(super) fn read_marks(disk: &dyn Disk, file: &Arc<dyn File>) -> Result<MarksR
     let parsed = Marks::parse(&content.body);
     let wrong = match (&parsed, content.other_damaged, content.stray) {
         (None, ..) => Some("its content contradicts itself, so less is proven durable: see what was cut"),
-        (_, true, _) => Some("one copy does not verify, as after a power cut or by damage: the other is used"),
         (_, _, true) => Some("there is something else than zeros behind what it says"),
+        (_, true, _) => Some("one copy does not verify, as after a power cut or by damage: the other is used"),
         _ => None,
     };
-    Ok(MarksRead { marks: parsed.unwrap_or_default(), held: Some((content.counter, slot)), wrong })
+    let perhaps_torn = parsed.is_some() && content.other_damaged && !content.stray;
+    Ok(MarksRead { marks: parsed.unwrap_or_default(), held: Some((content.counter, slot)), wrong, perhaps_torn })
 }
 
 /// A mark file that was read.
@@ -375,6 +376,8 @@ pub(super) struct MarksRead {
     pub marks: Marks,
     held: Option<(u64, u64)>,
     pub wrong: Option<&'static str>,
+    /// What is wrong may be no more than a write that a power cut tore.
+    pub perhaps_torn: bool,
 }
 
 fn open_marks(disk: &dyn Disk, report: &mut OpenReport) -> Result<(Marks, Pair), StoreError> {
