@@ -446,6 +446,7 @@ impl Shared<'_> {
             looking_since: AtomicU64::new(u64::MAX),
             background_since: AtomicU64::new(u64::MAX),
             view_changed: OnceLock::new(),
+            findings: opened.report.findings.clone(),
             compaction: parking_lot::Mutex::default(),
             total_bytes: AtomicU64::new(total),
             free_bytes: AtomicU64::new(free.saturating_sub(opened.reserve.missing_bytes())),

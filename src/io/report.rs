@@ -4,9 +4,12 @@ use super::opening::LeftOut;
 use super::state::DiskState;
 use super::unit::Unit;
 use crate::metrics::Summary;
-use crate::store::{CatalogStats, CompactionReport};
+use crate::store::{CatalogStats, CompactionReport, FileFinding};
 use serde::Serialize;
 use std::sync::atomic::Ordering;
+
+/// More than a person reads; `larder volume verify` tells all of them.
+const FINDINGS_TOLD_MAX: usize = 32;
 
 /// A disk at a glance.
 #[derive(Debug, Default, Serialize)]
@@ -37,6 +40,8 @@ pub struct DiskReport {
     pub store: CatalogStats,
     /// What compaction has done, and what it is doing.
     pub compaction: CompactionReport,
+    /// Files that opening found wrong, each with the way out; the first of them.
+    pub findings: Vec<FileFinding>,
     /// Reads that wait.
     pub read_queue: usize,
     /// Appends that wait.
@@ -138,6 +143,7 @@ impl DiskReport {
             reserve_whole: unit.reserve.is_whole(),
             store: unit.catalog.stats(),
             compaction: unit.compaction.lock().clone(),
+            findings: unit.findings.iter().take(FINDINGS_TOLD_MAX).cloned().collect(),
             read_queue: unit.reads.depth(),
             append_queue: unit.appends.depth(),
             append_queue_bytes: unit.appends.bytes(),

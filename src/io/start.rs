@@ -91,10 +91,13 @@ pub(super) fn tell_opened(unit: &Unit, report: &OpenReport) {
         let count = report.damages.len();
         log::error!("disk {place}: {count} places with damaged needles; run `larder volume verify` on it");
     }
-    for name in &report.missing_segments {
-        log::error!("disk {place}: the segment {name} is gone; its objects cannot be served");
+    for finding in &report.findings {
+        log::error!("disk {place}: {}: {}", finding.file, finding.what);
+    }
+    for name in &report.adopted {
+        log::warn!("disk {place}: the segment {name} is taken in again");
     }
     for name in &report.set_aside {
-        log::warn!("disk {place}: a file that the manifest never named is set aside as {name}");
+        log::warn!("disk {place}: {name} was set aside and is kept for you to look at");
     }
 }

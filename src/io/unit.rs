@@ -12,7 +12,7 @@ use crate::base::clock::{Clock, Moment};
 use crate::base::queue::QueueSender;
 use crate::disk::is_shortage;
 use crate::metrics::DiskMetrics;
-use crate::store::{Catalog, CompactionReport, Identity, Reserve};
+use crate::store::{Catalog, CompactionReport, FileFinding, Identity, Reserve};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -35,6 +35,8 @@ pub(super) struct Unit {
     pub(super) pool: Arc<BufferPool>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<DiskMetrics>,
+    /// What opening found wrong with whole files.
+    pub(super) findings: Vec<FileFinding>,
     /// When the lane began the group that it works on, in nanoseconds of the clock; `u64::MAX` while it rests.
     pub(super) appending_since: AtomicU64,
     /// When the background thread began its look, likewise.

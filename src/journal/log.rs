@@ -8,7 +8,8 @@
 //! Numbers count up from 0. Each append starts on a sector, so it never rewrites one that holds durable records.
 //!
 //! Owned by one thread. Always: a bad record with a whole one behind it was durable, so it is damage and is counted;
-//! a bad record with nothing behind it is a torn append that was never reported as done, and is cut.
+//! a bad record with nothing behind it is a torn append that was never reported as done, and is cut. Between appends
+//! there are zeros; anything else there is noticed, for no checksum covers it.
 
 use super::fields::{Fields, u16_at, u32_at, u64_at, u128_at};
 use super::{SECTOR_BYTES, sector_end};
@@ -36,6 +37,9 @@ const AT_OWNER: usize = 32;
 /// Room that is reserved ahead of the records, so that a full disk still takes some.
 const ALLOCATE_STEP_BYTES: u64 = 64 << 10;
 
+/// A log is read into memory as a whole: above this it is not one of ours, or was extended.
+const LOG_BYTES_MAX: u64 = 1 << 30;
+
 /// Why a log could not be opened.
 #[derive(Debug)]
 pub enum LogError {
@@ -60,8 +64,10 @@ pub struct LogContent {
     pub records: Vec<(u16, Vec<u8>)>,
     /// Durable records that do not verify.
     pub damaged: u64,
-    /// Bytes of a torn append at the end, and where they begin.
+    /// Where a torn append at the end begins and ends.
     pub torn: Option<(u64, u64)>,
+    /// Bytes that should be zero and are not, behind whole records.
+    pub stray_bytes: u64,
     /// The owner that the header names.
     pub owner: u128,
     salt: u64,
@@ -137,7 +143,13 @@ impl LogContent {
     /// # Errors
     /// [`LogError`]; damaged records are counted, not an error.
     pub fn read(file: &dyn File, magic: u64, version: u32) -> Result<Self, LogError> {
-        let mut bytes = vec![0; usize::try_from(file.len()?).map_err(|_| LogError::Header)?];
+        let length = file.len()?;
+        if length > LOG_BYTES_MAX {
+            return Err(LogError::Io(io::Error::other(format!(
+                "it has {length} bytes, more than the {LOG_BYTES_MAX} of a log"
+            ))));
+        }
+        let mut bytes = vec![0; usize::try_from(length).map_err(|_| LogError::Header)?];
         let read = file.read_at(&mut bytes, 0)?;
         bytes.truncate(read);
         let header = bytes.first_chunk::<HEADER_BYTES>().ok_or(LogError::Header)?;
@@ -145,31 +157,49 @@ impl LogContent {
             return Err(LogError::Header);
         }
         let found = u32_at(header, AT_VERSION);
-        if found != version {
+        if found > version {
             return Err(LogError::Version(found));
         }
         Ok(Self::walk(&bytes, u64_at(header, AT_SALT), u128_at(header, AT_OWNER)))
     }
 
     fn walk(bytes: &[u8], salt: u64, owner: u128) -> Self {
-        let mut content = Self { records: Vec::new(), damaged: 0, torn: None, owner, salt, end: 0, number: 0 };
-        let mut at = usize::try_from(LOG_HEADER_BYTES).expect("a sector is small");
-        content.end = at as u64;
+        let nonzero =
+            |from: usize, to: usize| bytes.get(from..to).unwrap_or_default().iter().filter(|&&b| b != 0).count();
+        let first = usize::try_from(LOG_HEADER_BYTES).expect("a sector is small");
+        let mut content = Self {
+            records: Vec::new(),
+            damaged: 0,
+            torn: None,
+            stray_bytes: 0,
+            owner,
+            salt,
+            end: first as u64,
+            number: 0,
+        };
+        let (mut at, mut whole_to) = (first, HEADER_BYTES);
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            let record = parse_record(rest, salt).filter(|(number, ..)| *number >= content.number);
+            let record = parse_record(rest, salt).filter(|(number, ..)| (content.number..u64::MAX).contains(number));
             let Some((number, kind, body, length)) = record else {
                 at += 8;
                 continue;
             };
+            if number == content.number {
+                // No record is missing here, so this was padding.
+                content.stray_bytes += nonzero(whole_to, at) as u64;
+            }
             content.damaged += number - content.number;
             content.number = number + 1;
             content.records.push((kind, body.to_vec()));
             at += length;
-            content.end = at as u64;
+            (content.end, whole_to) = (at as u64, at);
         }
-        let used = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1);
-        if used > content.end {
-            content.torn = Some((content.end, used));
+        // An append begins on a sector: what lies before the next one is no torn append.
+        let padded_to = usize::try_from(sector_end(content.end)).unwrap_or(usize::MAX).min(bytes.len());
+        content.stray_bytes += nonzero(whole_to, padded_to) as u64;
+        let used = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        if used > padded_to {
+            content.torn = Some((padded_to as u64, used as u64));
         }
         content
     }

@@ -8,7 +8,8 @@
 //! A write goes to the slot that does not hold the newest counter and is synced; a cut in the middle leaves the other.
 //!
 //! Owned by one thread at a time. Always: after an error of a write or a sync the pair refuses further writes; but a write
-//! that found no room leaves it as it was, for it touched only the slot that does not count.
+//! that found no room leaves it as it was, for it touched only the slot that does not count. What should be zero and is not
+//! is noticed when the pair is read, for no checksum covers it.
 
 use super::fields::{Fields, u32_at, u64_at};
 use crate::base::checksum::keyed;
@@ -66,6 +67,10 @@ pub struct PairContent {
     pub body: Vec<u8>,
     /// Whether the other slot was whole too.
     pub both_whole: bool,
+    /// The other slot is neither whole nor empty: damaged, or torn by a power cut.
+    pub other_damaged: bool,
+    /// Behind a body, or behind the second slot, is something else than zeros.
+    pub stray: bool,
 }
 
 /// An open file of two slots.
@@ -87,18 +92,34 @@ impl Pair {
     /// Those of reading.
     pub fn read(file: &Arc<dyn File>, magic: u64, slot_bytes: usize) -> io::Result<Option<(PairContent, u64)>> {
         let mut found: Vec<(u64, Slot)> = Vec::new();
+        let mut other_damaged = false;
+        let mut stray = file.len()? > 2 * slot_bytes as u64;
         for slot in 0..2u64 {
             let mut bytes = vec![0; slot_bytes];
             let read = file.read_at(&mut bytes, slot * slot_bytes as u64)?;
             if let Some(content) = bytes.get(..read).and_then(|bytes| parse_slot(magic, slot, bytes)) {
+                let padding = bytes.get(SLOT_OVERHEAD_BYTES + content.2.len()..).unwrap_or_default();
+                stray |= padding.iter().any(|&byte| byte != 0);
                 found.push((slot, content));
+            } else {
+                other_damaged |= bytes.iter().any(|&byte| byte != 0);
             }
         }
         let both_whole = found.len() == 2;
-        Ok(found
-            .into_iter()
-            .max_by_key(|(_, (_, counter, _))| *counter)
-            .map(|(slot, (version, counter, body))| (PairContent { version, counter, body, both_whole }, slot)))
+        let newest = found.into_iter().max_by_key(|(_, (_, counter, _))| *counter);
+        Ok(newest.map(|(slot, (version, counter, body))| {
+            (PairContent { version, counter, body, both_whole, other_damaged, stray }, slot)
+        }))
+    }
+
+    /// Whether nothing was ever written here: both slots are empty.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn is_blank(file: &dyn File, slot_bytes: usize) -> io::Result<bool> {
+        let mut bytes = vec![0; 2 * slot_bytes];
+        let read = file.read_at(&mut bytes, 0)?;
+        Ok(bytes.iter().take(read).all(|&byte| byte == 0))
     }
 
     /// Takes a file for writing, after [`read`](Self::read) said what it holds (`None`: the pair starts at counter 0).

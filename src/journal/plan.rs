@@ -11,8 +11,11 @@
 //! | C | bad bytes, something whole follows | yes | marked damaged, kept, the log goes on behind |
 //! | D | bad bytes, nothing whole follows | yes, outside | marked damaged up to the mark, kept, the segment is closed |
 //! | E | whole records, then zeros or nothing | above the last record | the missing ones are marked damaged, the segment is closed |
+//! | U | as B or D, but the bytes could not all be read, or nothing says whose they are | any, or no | kept, marked damaged as far as records may reach, the segment is closed |
 //! | V | bad bytes between two neighbours, or zeros to the end | any, or no | nothing is missing: it was cut here before, or never came |
+//! | X | bytes behind the end of a closed segment | any | kept, not believed |
 //!
+//! X comes with another row. The rows for whole files are in `store::directory_plan`.
 //! Always: no sequence below a mark is cut; planning the outcome of a plan again finds nothing to cut and no new damage.
 
 use super::scan::Sight;
@@ -26,6 +29,9 @@ pub struct Proof {
     pub synced: Sequence,
     /// The manifest closed the segment: nothing will be appended to it, nothing in it may be cut.
     pub closed: bool,
+    /// A torn tail may not be cut, for not all of it could be read or nothing says whose it is. The number is the
+    /// fewest bytes that a record takes: so many may lie in it.
+    pub keep: Option<u64>,
 }
 
 /// A row of the table.
@@ -41,8 +47,12 @@ pub enum Case {
     D,
     /// Durable records are missing at the end.
     E,
+    /// What may be a torn tail, kept.
+    U,
     /// Nothing is missing.
     V,
+    /// Bytes behind the end.
+    X,
 }
 
 /// What to do.
@@ -76,22 +86,35 @@ pub fn plan(sight: &Sight, proof: &Proof) -> Plan {
         chain: sight.chain,
         close: proof.closed,
     };
+    if sight.behind.is_some() {
+        plan.cases.push(Case::X);
+    }
     for run in &sight.runs {
         let proven = run.mark_behind.max(proof.synced);
-        match run.next {
-            Some(next) if next == run.first => plan.cases.push(Case::V),
-            _ if run.first >= proven && !proof.closed => {
-                let nothing_left = sight.used <= run.position;
+        let unproven = run.first >= proven && !proof.closed;
+        let nothing_left = sight.used <= run.position;
+        match (run.next, proof.keep.filter(|_| !proof.closed && !nothing_left)) {
+            (Some(next), _) if next == run.first => plan.cases.push(Case::V),
+            (next, Some(record_bytes)) if unproven || next.is_none() => {
+                // Any of the records that fit there may have been acknowledged, so none of them is absent.
+                let most = (sight.used - run.position) / record_bytes.max(1) + 1;
+                let past = Sequence(run.first.0.saturating_add(most)).max(sight.next).max(proven);
+                plan.cases.push(Case::U);
+                plan.damaged.push((run.first.0..past.0, run.position));
+                (plan.next, plan.end, plan.chain, plan.close) = (past, sight.used, run.chain, true);
+                return plan;
+            }
+            _ if unproven => {
                 plan.cases.push(if nothing_left { Case::V } else { Case::B });
                 plan.cut = (!nothing_left).then_some(run.position);
                 (plan.next, plan.end, plan.chain) = (run.first, run.end, run.chain);
                 return plan;
             }
-            Some(next) => {
+            (Some(next), _) => {
                 plan.cases.push(Case::C);
                 plan.damaged.push((run.first.0..next.0, run.position));
             }
-            None => {
+            (None, _) => {
                 plan.cases.push(Case::D);
                 plan.damaged.push((run.first.0..proven.0.max(run.first.0), run.position));
                 plan.next = proven.max(sight.next);
@@ -137,11 +160,13 @@ mod tests {
             mark: Sequence(0),
             runs: runs.iter().map(run).collect(),
             chain_breaks: Vec::new(),
+            stray: Vec::new(),
+            behind: None,
         }
     }
 
     fn of(runs: &[(u64, Option<u64>, u64)], next: u64, synced: u64, closed: bool) -> Plan {
-        plan(&sight(runs, next, 9000), &Proof { synced: Sequence(synced), closed })
+        plan(&sight(runs, next, 9000), &Proof { synced: Sequence(synced), closed, keep: None })
     }
 
     #[test]
@@ -167,6 +192,19 @@ mod tests {
         // A cut of before: the neighbours touch.
         let void = of(&[(5, Some(5), 0)], 9, 0, false);
         assert_eq!((void.cases, void.cut, void.damaged.len()), (vec![Case::V, Case::A], None, 0));
+        // As the second, but the device would not give all of it: 7960 bytes hold at most 80 records of 100.
+        let proof = Proof { synced: Sequence(5), closed: false, keep: Some(100) };
+        let unread = plan(&sight(&[(5, Some(6), 5)], 9, 9000), &proof);
+        assert_eq!((unread.cases, unread.cut, unread.next.0, unread.close), (vec![Case::U], None, 85, true));
+        assert_eq!(unread.damaged, [(5..85, 1040)]);
+        // What it left is not cut, and is no new damage, when the manifest has closed it.
+        let again = of(&[(5, Some(6), 5)], 9, 85, true);
+        assert_eq!((again.cases, again.cut, again.next.0), (vec![Case::C, Case::E], None, 85));
+        assert_eq!(again.damaged, [(5..6, 1040), (9..85, 1072)]);
+        // Bytes behind the end of a closed one.
+        let extended = Sight { behind: Some(9100), ..sight(&[], 7, 9000) };
+        let behind = plan(&extended, &Proof { synced: Sequence(7), closed: true, keep: None });
+        assert_eq!((behind.cases, behind.cut, behind.end), (vec![Case::X, Case::A], None, 1056));
     }
 
     #[test]

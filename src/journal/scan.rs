@@ -71,8 +71,12 @@ pub struct Bounds {
     pub start: u64,
     /// The sequence of the first record.
     pub first: Sequence,
+    /// No record here has this sequence or a higher one: it could not lie in a segment.
+    pub past: Sequence,
     /// The chain digest before it, if it is known.
     pub chain: Option<u128>,
+    /// Everything below is known to be durable from outside the segment.
+    pub proven_to: Sequence,
     /// Bodies are verified from this sequence on.
     pub verify_from: Sequence,
 }
@@ -133,6 +137,30 @@ pub struct Sight {
     pub runs: Vec<BadRun>,
     /// Positions of frames whose chain digest contradicts the records before them though all of those verify.
     pub chain_breaks: Vec<u64>,
+    /// Sectors whose end, behind a group, is not zero.
+    pub stray: Vec<u64>,
+    /// The first byte behind the end of the walk that is not zero; whoever knows of such bytes says so here.
+    pub behind: Option<u64>,
+}
+
+impl Sight {
+    /// What is seen of a segment that is not there.
+    #[must_use]
+    pub fn nothing(start: u64, first: Sequence, chain: Option<u128>) -> Self {
+        Self {
+            groups: 0,
+            next: first,
+            end: start,
+            used: start,
+            chain: chain.unwrap_or_default(),
+            epoch: Epoch(0),
+            mark: Sequence(0),
+            runs: Vec::new(),
+            chain_breaks: Vec::new(),
+            stray: Vec::new(),
+            behind: None,
+        }
+    }
 }
 
 /// Walks a segment through `window` and shows each whole record to `show`, in order.
@@ -150,17 +178,7 @@ pub fn scan<F: Format>(
         bounds,
         format,
         show,
-        sight: Sight {
-            groups: 0,
-            next: bounds.first,
-            end: bounds.start,
-            used: bounds.start,
-            chain: bounds.chain.unwrap_or_default(),
-            epoch: Epoch(0),
-            mark: Sequence(0),
-            runs: Vec::new(),
-            chain_breaks: Vec::new(),
-        },
+        sight: Sight::nothing(bounds.start, bounds.first, bounds.chain),
         chain_trusted: bounds.chain.is_some(),
         position: bounds.start,
     };
@@ -237,7 +255,7 @@ impl<F: Format> Walk<'_, '_, F> {
 
     /// Whether the next record is known to be durable from outside the segment.
     fn is_proven(&self) -> bool {
-        self.sight.next < self.bounds.verify_from
+        self.sight.next < self.bounds.proven_to
     }
 
     /// Walks on over records whose frame is lost, and over the zeros up to the sector where the next group begins.
@@ -258,7 +276,8 @@ impl<F: Format> Walk<'_, '_, F> {
             let ours = frame.volume == self.bounds.volume
                 && frame.generation == self.bounds.generation
                 && frame.position == position
-                && frame.first >= self.sight.next;
+                && frame.first >= self.sight.next
+                && frame.first.0.checked_add(u64::from(frame.count)).is_some_and(|past| past <= self.bounds.past.0);
             if ours { Ok(frame) } else { Err(BadFrame::Elsewhere) }
         }))
     }
@@ -284,7 +303,12 @@ impl<F: Format> Walk<'_, '_, F> {
                 }
             }
         }
-        self.position = sector_end(self.position);
+        let end = self.position;
+        self.position = sector_end(end);
+        let padding = usize::try_from(self.position - end).expect("less than a sector");
+        if self.window.bytes(end, padding)?.iter().any(|&byte| byte != 0) && self.position <= self.window.end() {
+            self.sight.stray.push(end);
+        }
         Ok(None)
     }
 
@@ -320,6 +344,9 @@ impl<F: Format> Walk<'_, '_, F> {
             if !behind_damage || measured.sequence < self.sight.next {
                 return Ok(false);
             }
+        }
+        if measured.sequence >= self.bounds.past {
+            return Ok(false);
         }
         let verify = measured.body_needed || measured.sequence >= self.bounds.verify_from;
         let want = if verify { usize::try_from(measured.bytes).unwrap_or(usize::MAX) } else { 0 };

@@ -57,7 +57,7 @@ pub enum StoreError {
     },
     /// Nothing says whose directory this is.
     #[error(
-        "{place}: both copies are damaged or gone; restore the file superblock from a backup, or recover the volumes into a new directory"
+        "{place}: both copies in the file superblock are damaged, or it is gone; restore the file from a backup, or recover the volumes into a new directory"
     )]
     Superblock {
         /// The directory and file.
@@ -65,11 +65,19 @@ pub enum StoreError {
     },
     /// The list of volumes has no readable beginning.
     #[error(
-        "{place}: the head of the manifest is damaged or gone; restore the file, or recover the volumes into a new directory"
+        "{place}: the head of the manifest is damaged or gone; restore the file, or run `larder volume reindex` on the directory, which makes it anew from the segments"
     )]
     Manifest {
         /// The directory and file.
         place: String,
+    },
+    /// Something else stands where one of the small files should be.
+    #[error("{place}: is {found} where a file of Larder should be; move it away and put the file back")]
+    NoFile {
+        /// The directory and name.
+        place: String,
+        /// What is there.
+        found: &'static str,
     },
     /// The options contradict each other or the format.
     #[error("option {option} = {value}: {reason}")]
@@ -88,7 +96,7 @@ pub enum StoreError {
         place: String,
     },
     /// The device or the file system failed.
-    #[error("{place}: {action} failed at byte {offset}: {error}; check the device, then open the disk again")]
+    #[error("{place}: {action} failed at byte {offset}: {error}; {}, then open the disk again", way_out(.error))]
     Io {
         /// The directory and file.
         place: String,
@@ -117,6 +125,7 @@ impl StoreError {
             | Self::Superblock { .. }
             | Self::Manifest { .. }
             | Self::NumbersUsedUp { .. }
+            | Self::NoFile { .. }
             | Self::Io { .. } => Blame::Disk,
         }
     }
@@ -131,5 +140,13 @@ impl StoreError {
     pub fn io(disk: &dyn crate::disk::Disk, file: &str, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let place = format!("{}/{file}", disk.place());
         move |error| Self::Io { place, action, offset: 0, error }
+    }
+}
+
+fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "give the node's user the right to read and write it (chown, chmod)",
+        io::ErrorKind::StorageFull => "make room",
+        _ => "check the device",
     }
 }

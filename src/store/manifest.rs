@@ -254,12 +254,6 @@ impl VolumeState {
     pub fn epoch(&self) -> Epoch {
         self.epochs.keys().next_back().copied().unwrap_or_default()
     }
-
-    /// Whether a needle is known to be damaged.
-    #[must_use]
-    pub fn knows_damaged(&self, sequence: u64) -> bool {
-        self.damaged.range(..=Sequence(sequence)).next_back().is_some_and(|(first, count)| sequence - first.0 < *count)
-    }
 }
 
 /// Everything the manifest says.

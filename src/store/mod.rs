@@ -9,6 +9,8 @@ mod catalog;
 mod compaction;
 mod copy_walk;
 mod damage;
+mod directory;
+mod directory_plan;
 mod error;
 mod handles;
 mod manifest;
@@ -34,6 +36,7 @@ pub use appender::{AppendError, Appended, Appender, Entry, Failure};
 pub use catalog::{Catalog, CatalogStats, View};
 pub use compaction::{Compacted, Compaction, CompactionReport, Obstacle, Step as CompactionStep};
 pub use damage::Damage;
+pub use directory_plan::{FileCase, FileFinding};
 pub use error::{Blame, StoreError};
 pub use needle::{
     FLAG_NAMED, HEAD_BYTES_FIXED, Head, Kind, TOMBSTONE_BYTES, block_count, fuzz_needle, head_bytes, needle_bytes,

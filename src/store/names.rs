@@ -51,7 +51,7 @@ pub fn parse_edition(name: &str) -> Option<(VolumeId, Sequence, u32)> {
     (number > 0 && edition(volume, base, number) == name).then_some((volume, base, number))
 }
 
-/// Where a segment that the manifest never named is moved to.
+/// Where a segment that the manifest never named is moved to, and a damaged manifest is copied to.
 #[must_use]
 pub fn aside(name: &str, number: u32) -> String {
     if number == 0 { format!("{name}.aside") } else { format!("{name}-{number}.aside") }

@@ -4,19 +4,21 @@
 //! Always: writes nothing and cuts nothing; what recovery would do at the next start is not done here.
 
 use super::damage::Damage;
+use super::directory;
+use super::directory_plan::DirectoryPlan;
 use super::error::StoreError;
 use super::manifest::{Closed, ManifestState, VolumeState};
 use super::mark::Marks;
 use super::needle::{Head, Kind, TOMBSTONE_BYTES};
-use super::open::{is_formatted, read_manifest, read_marks, take_lock};
-use super::recovery::mark_of;
+use super::open::{MarksRead, is_formatted, read_manifest, read_marks, small_file, small_findings, take_lock};
+use super::recovery::{behind, mark_of};
 use super::recovery_copy::{CopySight, read_copy};
 use super::replay::{Found, Replayed, Which, replay};
 use super::superblock::SuperblockContent;
 use super::{Identity, names};
 use crate::base::ids::{Sequence, VolumeId};
 use crate::disk::{Disk, File, Lock, Open};
-use crate::journal::{CHAIN_START, Case, plan};
+use crate::journal::{CHAIN_START, Case, FRAME_BYTES, plan, sector_end};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io;
@@ -77,7 +79,7 @@ pub struct SegmentInspection {
     pub next: u64,
     /// It takes no more needles.
     pub closed: bool,
-    /// The file is gone.
+    /// The file is gone, or not to be read.
     pub missing: bool,
     /// Bytes of the file.
     pub file_bytes: u64,
@@ -121,6 +123,8 @@ pub struct DamageAt {
     pub file: String,
     /// The sequence, if it is known.
     pub sequence: Option<u64>,
+    /// How many needles from there on.
+    pub count: u64,
     /// The byte in the file.
     pub offset: u64,
     /// What is wrong.
@@ -133,7 +137,11 @@ struct Look<'a> {
     content: SuperblockContent,
     state: ManifestState,
     manifest_damaged: u64,
+    /// What a power cut may have left of small files: the file, where, and what it is.
+    torn: Vec<(&'static str, u64, &'static str)>,
     marks: Marks,
+    /// What opening would make of the segment files.
+    directory: DirectoryPlan,
     _lock: Box<dyn Lock>,
 }
 
@@ -144,13 +152,34 @@ impl<'a> Look<'a> {
         }
         let lock = take_lock(disk)?;
         let content = SuperblockContent::read(disk)?;
-        let (state, log) = read_manifest(disk, &content.identity)?;
-        let marks = match disk.open(names::MARK, Open::Read) {
-            Ok(file) => read_marks(&file).map_err(StoreError::io(disk, names::MARK, "read"))?.0,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Marks::default(),
+        let (mut state, log) = read_manifest(disk, &content.identity)?;
+        let read = match disk.open(names::MARK, Open::Read) {
+            Ok(file) => read_marks(disk, &file)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => MarksRead::default(),
             Err(error) => return Err(StoreError::io(disk, names::MARK, "open")(error)),
         };
-        Ok(Self { disk, content, state, manifest_damaged: log.damaged, marks, _lock: lock })
+        let mut directory = directory::plan(disk, &content.identity, &state, &read.marks)?;
+        directory.records.iter().for_each(|record| state.apply(record));
+        directory.findings.extend(small_findings(&content, &log));
+        let mut torn: Vec<_> = log
+            .torn
+            .map(|(from, _)| (names::MANIFEST, from, "an append that was never reported as done"))
+            .into_iter()
+            .collect();
+        match read.wrong {
+            Some(what) if read.perhaps_torn => torn.push((names::MARK, 0, what)),
+            wrong => directory.findings.extend(wrong.map(|what| small_file(names::MARK, what))),
+        }
+        Ok(Self {
+            disk,
+            content,
+            state,
+            manifest_damaged: log.damaged,
+            torn,
+            marks: read.marks,
+            directory,
+            _lock: lock,
+        })
     }
 
     fn identity(&self) -> &Identity {
@@ -168,8 +197,11 @@ impl<'a> Look<'a> {
         Which { identity: self.identity(), volume, state, base, closed, mark: mark_of(&self.marks, volume), chain }
     }
 
-    /// The file of a segment, or `None` if it is gone.
+    /// The file of a segment, or `None` if it is gone or not to be read.
     fn file(&self, which: &Which<'_>) -> Result<Option<Arc<dyn File>>, StoreError> {
+        if self.directory.lost.contains(&which.key()) {
+            return Ok(None);
+        }
         match self.disk.open(&which.name(), Open::Read) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -310,19 +342,16 @@ fn inspect_segment(which: &Which<'_>, replayed: &Replayed) -> SegmentInspection 
 pub fn verify(disk: &dyn Disk, progress: &mut dyn FnMut(u64, u64)) -> Result<Verification, StoreError> {
     let look = Look::at(disk)?;
     let mut outcome = Verification::default();
-    note_small_files(&look, &mut outcome);
+    note_files(&look, &mut outcome);
     let mut total = 0;
     let mut work = Vec::new();
     for (&volume, state) in &look.state.volumes {
         for (&base, &(_, closed)) in &state.segments {
             let which = look.which(volume, state, base, closed);
-            match look.file(&which)? {
-                Some(file) => {
-                    total += file.len().map_err(StoreError::io(disk, &which.name(), "stat"))?;
-                    drop(file);
-                    work.push(which);
-                }
-                None => outcome.damages.push(at(&which, None, 0, "the file is gone".to_string())),
+            // Why a file is not there to be read is among the findings.
+            if let Some(file) = look.file(&which)? {
+                total += file.len().map_err(StoreError::io(disk, &which.name(), "stat"))?;
+                work.push(which);
             }
         }
     }
@@ -336,24 +365,23 @@ pub fn verify(disk: &dyn Disk, progress: &mut dyn FnMut(u64, u64)) -> Result<Ver
     Ok(outcome)
 }
 
-fn note_small_files(look: &Look<'_>, outcome: &mut Verification) {
-    let of = |file: &str, what: &str| DamageAt {
-        volume: None,
-        file: file.to_string(),
-        sequence: None,
-        offset: 0,
-        what: what.to_string(),
-    };
-    if !look.content.both_whole {
-        outcome.damages.push(of(names::SUPERBLOCK, "one of the two copies does not verify"));
+/// What is wrong with whole files. One that was made before a crash and holds nothing is no damage.
+fn note_files(look: &Look<'_>, outcome: &mut Verification) {
+    for finding in &look.directory.findings {
+        let file = finding.file.clone();
+        let volume = names::parse_segment(&file).map(|(volume, _)| volume.0);
+        let what = finding.what.clone();
+        outcome.damages.push(DamageAt { volume, file, sequence: None, count: 0, offset: 0, what });
     }
-    if look.manifest_damaged > 0 {
-        outcome.damages.push(of(names::MANIFEST, &format!("{} records do not verify", look.manifest_damaged)));
+    for &(file, offset, what) in &look.torn {
+        let (file, what) = (file.to_string(), what.to_string());
+        outcome.torn.push(DamageAt { volume: None, file, sequence: None, count: 0, offset, what });
     }
 }
 
 fn at(which: &Which<'_>, sequence: Option<u64>, offset: u64, what: String) -> DamageAt {
-    DamageAt { volume: Some(which.volume.0), file: which.name(), sequence, offset, what }
+    let count = u64::from(sequence.is_some());
+    DamageAt { volume: Some(which.volume.0), file: which.name(), sequence, count, offset, what }
 }
 
 fn verify_segment(
@@ -370,18 +398,31 @@ fn verify_segment(
     }
     let replayed = replay(&*file, which, Sequence(0), progress).map_err(failed)?;
     let sight = &replayed.sight;
-    if !replayed.header_whole {
-        outcome.damages.push(at(which, None, 0, "the segment's header does not verify".to_string()));
+    for &position in &sight.stray {
+        outcome.damages.push(at(which, None, position, "the bytes behind a group are not zero".to_string()));
+    }
+    // Nothing is missing there; zeros up to the next sector are what a cut leaves, other bytes were a frame.
+    for run in sight.runs.iter().filter(|run| run.next == Some(run.first)) {
+        let mut frame = [0; FRAME_BYTES];
+        let read = file.read_at(&mut frame, run.position).map_err(failed)?;
+        let up_to = usize::try_from(sector_end(run.position) - run.position).unwrap_or(0);
+        let shown = if up_to == 0 { read } else { read.min(up_to) };
+        if frame.iter().take(shown).any(|&byte| byte != 0) {
+            let what = "the group's frame does not verify; the needles behind it are whole".to_string();
+            outcome.damages.push(at(which, None, run.position, what));
+        }
+    }
+    if let Some(position) = sight.behind {
+        outcome.damages.push(at(which, None, position, behind(position)));
     }
     for &position in &sight.chain_breaks {
         outcome.damages.push(at(which, None, position, "the chain digest contradicts the needles before".to_string()));
     }
-    let plan = plan(sight, &which.proof());
-    for (range, position) in &plan.damaged {
-        for sequence in range.clone() {
-            let what = explain(&*file, which, *position);
-            outcome.damages.push(at(which, Some(sequence), *position, what));
-        }
+    let plan = plan(sight, &replayed.proof(which));
+    for (range, position) in plan.damaged.iter().filter(|(range, _)| !range.is_empty()) {
+        let what = explain(&*file, which, *position);
+        let count = range.end - range.start;
+        outcome.damages.push(DamageAt { count, ..at(which, Some(range.start), *position, what) });
     }
     if let Some(cut) = plan.cut {
         let what = explain(&*file, which, cut);

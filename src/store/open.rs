@@ -6,21 +6,23 @@
 use super::appender::{Appender, ClockHandle};
 use super::catalog::Catalog;
 use super::compaction::Compaction;
+use super::directory::{self, copy_aside};
+use super::directory_plan::FileFinding;
 use super::error::StoreError;
 use super::handles::Handles;
 use super::manifest::{MANIFEST_MAGIC, MANIFEST_REWRITE_BYTES, MANIFEST_VERSION, ManifestState, Record};
 use super::mark::{MARK_MAGIC, MARK_SLOT_BYTES, MARK_VERSION, Marks};
-use super::recovery::{Cut, Finding, Recovery};
+use super::recovery::{self, Cut, Finding, Recovery};
 use super::reserve::{self, Reserve};
-use super::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::segment_header::SEGMENT_HEADER_BYTES;
 use super::superblock::{FORMAT_VERSION, Superblock, SuperblockContent};
 use super::{Identity, StoreOptions, names};
 use crate::base::clock::Clock;
-use crate::base::ids::{ClusterId, DiskId, Epoch, NodeId, VolumeId};
+use crate::base::ids::{ClusterId, DiskId, NodeId, VolumeId};
 use crate::base::limits::SEGMENT_BYTES_MAX;
 use crate::base::progress::Progress;
 use crate::base::random::Random;
-use crate::disk::{Disk, EntryKind, File, Lock, Open};
+use crate::disk::{Disk, Entry, EntryKind, File, Lock, Open};
 use crate::journal::{LogContent, LogError, Pair, RecordLog};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -49,7 +51,11 @@ pub struct OpenReport {
     pub cuts: Vec<Cut>,
     /// Durable needles that do not verify.
     pub damages: Vec<Finding>,
-    /// Segment files that the manifest names and the directory lacks.
+    /// How often each row of the table in `store::directory_plan` applied, by its letter.
+    pub file_cases: BTreeMap<String, u64>,
+    /// Files that are not what they should be, each with the way out.
+    pub findings: Vec<FileFinding>,
+    /// Segment files that the manifest names, and that are gone or not to be read.
     pub missing_segments: Vec<String>,
     /// Segments whose first sector does not verify; everything in it is in the manifest too.
     pub headers_damaged: u64,
@@ -61,8 +67,10 @@ pub struct OpenReport {
     pub set_aside: Vec<String>,
     /// Files that the manifest had dropped and that are deleted now.
     pub deleted: Vec<String>,
-    /// Segments taken in from their own headers, because the manifest is damaged.
+    /// Segments taken in from their own headers, because the manifest is an older copy or damaged.
     pub adopted: Vec<String>,
+    /// The manifest is an older copy, or lost records.
+    pub manifest_is_old: bool,
     /// Records of the manifest that do not verify.
     pub manifest_damaged: u64,
     /// The manifest was written anew.
@@ -164,9 +172,14 @@ fn open_once(
     };
     let (mut state, manifest) = read_manifest(&*disk, &identity)?;
     report.manifest_damaged = manifest.damaged;
-    let (marks, mark) = open_marks(&*disk)?;
+    let (marks, mark) = open_marks(&*disk, &mut report)?;
+    if let Some(content) = &content {
+        report.findings.extend(small_findings(content, &manifest));
+    }
     report.clean = marks.clean;
-    let mut news = tidy(&*disk, &identity, &mut state, &manifest, &mut report)?;
+    let plan = directory::plan(&*disk, &identity, &state, &marks)?;
+    plan.records.iter().for_each(|record| state.apply(record));
+    let mut news = plan.records.clone();
 
     let handles = Handles::new(Arc::clone(&disk), options.open_files_max);
     let catalog = Arc::new(Catalog::default());
@@ -178,19 +191,26 @@ fn open_once(
         handles: &handles,
         catalog: &catalog,
         marks: &marks,
+        directory: &plan,
         report: &mut report,
         progress,
         news: Vec::new(),
+        cuts: Vec::new(),
     };
     let writers = recovery.run(&state)?;
     news.append(&mut recovery.news);
     progress.advance();
+    let cuts = std::mem::take(&mut recovery.cuts);
+    directory::apply(&*disk, plan, &mut report)?;
     for record in &news {
         state.apply(record);
     }
     let manifest = resume_manifest(&*disk, &identity, manifest, &state, &news, &mut report)?;
+    recovery::cut(&*disk, cuts)?;
 
-    let floor = state.volumes.keys().next_back().copied().unwrap_or(VolumeId(0));
+    // A number that any file of this disk names was given out, be the superblock an older copy.
+    let marked = marks.marks.iter().map(|mark| mark.volume);
+    let floor = state.volumes.keys().copied().chain(marked).max().unwrap_or(VolumeId(0));
     let superblock = match content {
         Some(content) => Superblock::resume(&*disk, &content, floor, lock)?,
         None => Superblock::create(&*disk, identity, lock)?,
@@ -245,17 +265,30 @@ pub fn check_options(options: &StoreOptions) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// A directory or a link in the place of a small file would be met half-way through; better said at once.
+fn check_small_files(disk: &dyn Disk, entries: &[Entry]) -> Result<(), StoreError> {
+    let ours = [names::LOCK, names::SUPERBLOCK, names::MANIFEST, names::MARK, names::RESERVE];
+    match entries.iter().find(|entry| entry.kind != EntryKind::File && ours.contains(&entry.name.as_str())) {
+        Some(entry) => {
+            let found = if entry.kind == EntryKind::Directory { "a directory" } else { "a link or a device" };
+            Err(StoreError::NoFile { place: format!("{}/{}", disk.place(), entry.name), found })
+        }
+        None => Ok(()),
+    }
+}
+
 /// Whether there is a superblock; an error if there is none and the directory is not empty either.
 pub(super) fn is_formatted(disk: &dyn Disk) -> Result<bool, StoreError> {
     let entries = disk.list().map_err(StoreError::io(disk, "", "list"))?;
+    check_small_files(disk, &entries)?;
     if entries.iter().any(|entry| entry.name == names::SUPERBLOCK) {
         return Ok(true);
     }
+    if entries.iter().any(|entry| names::parse_segment(&entry.name).is_some()) {
+        return Err(StoreError::Superblock { place: format!("{}/{}", disk.place(), names::SUPERBLOCK) });
+    }
     for entry in &entries {
         let name = entry.name.as_str();
-        if names::parse_segment(name).is_some() {
-            return Err(StoreError::Superblock { place: format!("{}/{}", disk.place(), names::SUPERBLOCK) });
-        }
         // What a format that did not end leaves behind.
         let ours = [names::LOCK, names::MANIFEST, names::MARK, names::RESERVE].contains(&name)
             || [names::MANIFEST, names::SUPERBLOCK].iter().any(|file| name == format!("{file}.tmp"));
@@ -371,97 +404,91 @@ pub(super) fn read_manifest(disk: &dyn Disk, identity: &Identity) -> Result<(Man
     Ok((state, content))
 }
 
-/// What the mark file says; nothing if it is gone or damaged, which only means that less is proven.
-pub(super) fn read_marks(file: &Arc<dyn File>) -> io::Result<(Marks, Option<(u64, u64)>)> {
-    Ok(match Pair::read(file, MARK_MAGIC, MARK_SLOT_BYTES)? {
-        Some((content, slot)) if content.version == MARK_VERSION => {
-            (Marks::parse(&content.body).unwrap_or_default(), Some((content.counter, slot)))
-        }
-        _ => (Marks::default(), None),
-    })
+/// What the mark file says, and what is wrong with it; nothing if it is gone or damaged, which only means that less is
+/// proven.
+pub(super) fn read_marks(disk: &dyn Disk, file: &Arc<dyn File>) -> Result<MarksRead, StoreError> {
+    let read = || -> io::Result<_> {
+        let held = Pair::read(file, MARK_MAGIC, MARK_SLOT_BYTES)?;
+        let blank = held.is_some() || Pair::is_blank(&**file, MARK_SLOT_BYTES)?;
+        Ok((held, blank))
+    };
+    let (held, blank) = read().map_err(StoreError::io(disk, names::MARK, "read"))?;
+    let Some((content, slot)) = held else {
+        let wrong = (!blank).then_some("no copy verifies, so less is proven durable: see what was cut");
+        return Ok(MarksRead { wrong, ..MarksRead::default() });
+    };
+    if content.version > MARK_VERSION {
+        let place = format!("{}/{}", disk.place(), names::MARK);
+        return Err(StoreError::Newer { place, found: content.version, known: MARK_VERSION });
+    }
+    let parsed = Marks::parse(&content.body);
+    let wrong = match (&parsed, content.other_damaged, content.stray) {
+        (None, ..) => Some("its content contradicts itself, so less is proven durable: see what was cut"),
+        (_, _, true) => Some("there is something else than zeros behind what it says"),
+        (_, true, _) => Some("one copy does not verify, as after a power cut or by damage: the other is used"),
+        _ => None,
+    };
+    let perhaps_torn = parsed.is_some() && content.other_damaged && !content.stray;
+    Ok(MarksRead { marks: parsed.unwrap_or_default(), held: Some((content.counter, slot)), wrong, perhaps_torn })
 }
 
-fn open_marks(disk: &dyn Disk) -> Result<(Marks, Pair), StoreError> {
-    let open = || -> io::Result<(Marks, Pair)> {
-        let file = match disk.open(names::MARK, Open::Write) {
-            Ok(file) => file,
+/// A mark file that was read.
+#[derive(Debug, Default)]
+pub(super) struct MarksRead {
+    pub marks: Marks,
+    held: Option<(u64, u64)>,
+    pub wrong: Option<&'static str>,
+    /// What is wrong may be no more than a write that a power cut tore.
+    pub perhaps_torn: bool,
+}
+
+fn open_marks(disk: &dyn Disk, report: &mut OpenReport) -> Result<(Marks, Pair), StoreError> {
+    let open = || -> io::Result<Arc<dyn File>> {
+        match disk.open(names::MARK, Open::Write) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let file = disk.open(names::MARK, Open::Create)?;
                 file.allocate(0, 2 * MARK_SLOT_BYTES as u64)?;
                 file.sync_all()?;
                 disk.sync_directory()?;
-                file
+                Ok(file)
             }
-            Err(error) => return Err(error),
-        };
-        let (marks, held) = read_marks(&file)?;
-        Ok((marks, Pair::resume(file, MARK_MAGIC, MARK_VERSION, MARK_SLOT_BYTES, held)))
+            opened => opened,
+        }
     };
-    open().map_err(StoreError::io(disk, names::MARK, "open"))
+    let file = open().map_err(StoreError::io(disk, names::MARK, "open"))?;
+    let read = read_marks(disk, &file)?;
+    report.findings.extend(read.wrong.map(|what| small_file(names::MARK, what)));
+    Ok((read.marks, Pair::resume(file, MARK_MAGIC, MARK_VERSION, MARK_SLOT_BYTES, read.held)))
 }
 
-/// Brings the directory in line with the manifest: dropped files go, unknown ones are set aside, and after damage to the
-/// manifest those that name themselves ours are taken in.
-fn tidy(
-    disk: &dyn Disk,
-    identity: &Identity,
-    state: &mut ManifestState,
-    manifest: &LogContent,
-    report: &mut OpenReport,
-) -> Result<Vec<Record>, StoreError> {
-    let entries = disk.list().map_err(StoreError::io(disk, "", "list"))?;
-    let mut news = Vec::new();
-    for entry in entries {
-        let name = entry.name.as_str();
-        let Some((volume, base)) = names::parse_segment(name) else {
-            continue;
-        };
-        let named = state.volumes.get(&volume).is_some_and(|state| state.segments.contains_key(&base));
-        if named {
-            continue;
-        }
-        if state.dropped.contains(&(volume, base, 0)) {
-            disk.remove(name).map_err(StoreError::io(disk, name, "remove"))?;
-            report.deleted.push(entry.name.clone());
-            continue;
-        }
-        let lossy = manifest.damaged > 0 || manifest.torn.is_some();
-        match lossy.then(|| read_header(disk, name)).transpose()?.flatten() {
-            Some(header) if header.disk == identity.disk && (header.volume, header.base) == (volume, base) => {
-                let SegmentHeader { salt, generation, .. } = header;
-                let records = [
-                    Record::VolumeCreated { volume, salt, generation },
-                    Record::SegmentOpened { volume, base, epoch: Epoch(0) },
-                ];
-                records.iter().for_each(|record| state.apply(record));
-                news.extend(records);
-                report.adopted.push(entry.name.clone());
-            }
-            _ => report.set_aside.push(set_aside(disk, name)?),
-        }
+/// What is wrong with one of the files that are no segments.
+pub(super) fn small_file(name: &str, what: &str) -> FileFinding {
+    FileFinding { case: name.to_string(), file: name.to_string(), what: what.to_string() }
+}
+
+/// What is wrong with the superblock and the manifest, though both can be used.
+pub(super) fn small_findings(superblock: &SuperblockContent, manifest: &LogContent) -> Vec<FileFinding> {
+    let mut findings = Vec::new();
+    if !superblock.both_whole {
+        findings.push(small_file(names::SUPERBLOCK, "one of the two copies does not verify: opening writes it anew"));
+    } else if superblock.stray {
+        findings.push(small_file(
+            names::SUPERBLOCK,
+            "there is something else than zeros behind what it says: opening clears it",
+        ));
     }
-    if !report.deleted.is_empty() || !report.set_aside.is_empty() {
-        disk.sync_directory().map_err(StoreError::io(disk, "", "sync"))?;
+    if manifest.damaged > 0 {
+        let what =
+            format!("{} records do not verify: opening keeps a copy of it aside and writes it anew", manifest.damaged);
+        findings.push(small_file(names::MANIFEST, &what));
+    } else if manifest.stray_bytes > 0 {
+        let what = format!(
+            "{} bytes between records are not zero: opening keeps a copy of it aside and writes it anew",
+            manifest.stray_bytes
+        );
+        findings.push(small_file(names::MANIFEST, &what));
     }
-    Ok(news)
-}
-
-fn read_header(disk: &dyn Disk, name: &str) -> Result<Option<SegmentHeader>, StoreError> {
-    let mut sector = [0; SEGMENT_HEADER_BYTES];
-    let file = disk.open(name, Open::Read).map_err(StoreError::io(disk, name, "open"))?;
-    file.read_at(&mut sector, 0).map_err(StoreError::io(disk, name, "read"))?;
-    Ok(SegmentHeader::parse(&sector))
-}
-
-fn set_aside(disk: &dyn Disk, name: &str) -> Result<String, StoreError> {
-    let taken = disk.list().map_err(StoreError::io(disk, "", "list"))?;
-    let free = (0..u32::MAX).map(|number| names::aside(name, number));
-    let aside = free
-        .into_iter()
-        .find(|aside| taken.iter().all(|entry| entry.name != *aside))
-        .expect("a directory holds fewer files than there are numbers");
-    disk.rename(name, &aside).map_err(StoreError::io(disk, name, "set aside"))?;
-    Ok(aside)
+    findings
 }
 
 /// The manifest, ready to be appended to: with the news, and without its past if that is most of it.
@@ -475,10 +502,21 @@ fn resume_manifest(
 ) -> Result<RecordLog, StoreError> {
     let resume = |report: &mut OpenReport| -> io::Result<RecordLog> {
         let file = disk.open(names::MANIFEST, Open::Write)?;
+        let wrong = content.damaged > 0 || content.stray_bytes > 0;
+        if wrong {
+            let whole = 0..file.len()?;
+            let (copy, _) = copy_aside(disk, &*file, whole, |number| names::aside(names::MANIFEST, number))?;
+            report.set_aside.push(copy);
+        } else if let Some((from, to)) = content.torn {
+            // Most likely it never happened; if it was damaged instead, what it named is taken in again.
+            let (copy, bytes) = copy_aside(disk, &*file, from..to, |number| names::torn(names::MANIFEST, number))?;
+            report.cuts.push(Cut { file: names::MANIFEST.to_string(), position: from, bytes, copy });
+        }
         let mut log = RecordLog::resume(file, &content)?;
         let large = log.bytes() > MANIFEST_REWRITE_BYTES && content.records.len() > 2 * state.records().len();
-        if large || content.damaged > 0 {
+        if large || wrong {
             // Dropped files are gone, durably, so they need not be remembered.
+            disk.sync_directory()?;
             let mut lasting = state.clone();
             lasting.dropped.clear();
             let records: Vec<_> = lasting.records().iter().map(Record::encode).collect();

@@ -1,10 +1,14 @@
 //! Brings the volumes of a disk back: reads, plans, applies, and builds the index.
 //!
 //! Runs once, while the disk is opened, before anybody reads or writes. Always: what is durable is never cut (see
-//! `journal::plan` for the table); a torn tail is copied aside and synced before it is cut; doing it again changes nothing.
+//! `journal::plan` for the table, `store::directory_plan` for that of whole files); a torn tail is copied aside, and the
+//! new epoch is in the manifest, before it is cut; doing it again changes nothing; of a segment whose file is gone or is
+//! not to be read, nothing goes into the manifest, so that the file can be put back.
 
 use super::appender::{Synced, Tail, Writer, enter};
 use super::catalog::Catalog;
+use super::directory::copy_aside;
+use super::directory_plan::{DirectoryPlan, FileCase, FileFinding, shut};
 use super::error::StoreError;
 use super::handles::Handles;
 use super::manifest::{Closed, ManifestState, Record, VolumeState};
@@ -21,10 +25,11 @@ use crate::base::ids::{Epoch, Sequence, VolumeId};
 use crate::base::limits::SEGMENT_BYTES_MAX;
 use crate::base::progress::Progress;
 use crate::disk::{Disk, File, Open};
-use crate::journal::{CHAIN_START, Plan, Proof, Sight, plan, sector_end};
+use crate::journal::{CHAIN_START, Case, Plan, Proof, Sight, plan, sector_end};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::{self, IoSlice};
+use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -67,10 +72,32 @@ pub(super) struct Recovery<'a> {
     pub handles: &'a Arc<Handles>,
     pub catalog: &'a Catalog,
     pub marks: &'a Marks,
+    /// What the directory looked like.
+    pub directory: &'a DirectoryPlan,
     pub report: &'a mut OpenReport,
     pub progress: &'a Progress,
     /// Facts that the manifest will take.
     pub news: Vec<Record>,
+    /// Torn tails that are copied aside, to be cut when the manifest has those facts.
+    pub cuts: Vec<PendingCut>,
+}
+
+/// A torn tail that is safe to be cut once the manifest knows of the new epoch: else a crash in between would leave
+/// nothing that tells of it, and its sequences would come again in the same epoch.
+#[derive(Debug)]
+pub(super) struct PendingCut {
+    name: String,
+    file: Arc<dyn File>,
+    position: u64,
+}
+
+/// Cuts the torn tails, durably.
+pub(super) fn cut(disk: &dyn Disk, cuts: Vec<PendingCut>) -> Result<(), StoreError> {
+    for PendingCut { name, file, position } in cuts {
+        file.set_len(position).map_err(StoreError::io(disk, &name, "cut"))?;
+        file.sync_all().map_err(StoreError::io(disk, &name, "sync"))?;
+    }
+    Ok(())
 }
 
 /// A segment that was read and, if need be, mended.
@@ -81,6 +108,8 @@ pub(super) struct Mended {
     pub sealed: bool,
     pub file: Option<Arc<dyn File>>,
     pub last_epoch: Epoch,
+    /// Its file is not there, or not to be read.
+    pub lost: bool,
 }
 
 impl Recovery<'_> {
@@ -113,14 +142,16 @@ impl Recovery<'_> {
         let mut log_epoch = Epoch(0);
         let mut chain = Some(CHAIN_START);
         let mut tombstones = Vec::new();
+        let mut open_is_lost = false;
         let last = state.segments.keys().next_back().copied();
         for (&base, &(_, closed)) in &state.segments {
             // Only the last segment can be open; an earlier one lost its record of closing, and nothing was written to it since.
             let mark = self.marks.marks.iter().find(|mark| mark.volume == volume);
             let which = Which { identity: self.identity, volume, state, base, closed, mark, chain };
             let mended = self.segment(&which, Some(base) == last)?;
-            chain =
-                (mended.plan.cases.iter().all(|case| *case == crate::journal::Case::A)).then_some(mended.plan.chain);
+            let clean = mended.plan.cases.iter().all(|case| matches!(case, Case::A | Case::X));
+            chain = (clean && !mended.lost).then_some(mended.plan.chain);
+            open_is_lost |= mended.lost && closed.is_none() && Some(base) == last;
             tombstones.extend_from_slice(&mended.tombstones);
             log_epoch = log_epoch.max(mended.last_epoch);
             self.take_segment(&mut writer, &which, mended, Some(base) == last)?;
@@ -130,8 +161,11 @@ impl Recovery<'_> {
             self.news.push(Record::VolumeSealed { volume });
         }
         let open = state.segments.values().any(|(_, closed)| closed.is_none());
-        let unproven = open && (!self.marks.clean || self.report.cuts.len() > cuts_before);
+        let cut = self.report.cuts.len() > cuts_before;
+        let unproven = open && (!self.marks.clean || cut || open_is_lost || self.directory.manifest_is_old);
         self.begin_epoch(&mut writer, log_epoch, unproven);
+        // Objects go elsewhere while the end of this volume is not known for sure; tombstones still find a place.
+        writer.sealed |= open_is_lost;
         Ok(writer)
     }
 
@@ -166,9 +200,15 @@ impl Recovery<'_> {
             writer.closed_bytes += mended.segment.end();
             return Ok(());
         }
+        if mended.lost {
+            // Nothing is known of it, so nothing is said of it: its file may be put back.
+            writer.closed_bytes += mended.segment.end();
+            return Ok(());
+        }
         match mended.file.filter(|_| last && !plan.close) {
             Some(file) => {
-                let allocated = file.len().map_err(StoreError::io(&**self.disk, &which.name(), "stat"))?;
+                let length = file.len().map_err(StoreError::io(&**self.disk, &which.name(), "stat"))?;
+                let allocated = plan.cut.unwrap_or(length);
                 mended.segment.handle().pin(Arc::clone(&file));
                 writer.tail = Some(Tail {
                     segment: mended.segment,
@@ -208,9 +248,21 @@ impl Recovery<'_> {
         self.progress.advance();
         let name = which.name();
         let open = which.closed.is_none();
+        if self.directory.lost.contains(&which.key()) {
+            return Ok(self.missing(which, last));
+        }
         let file = match self.disk.open(&name, if open { Open::Write } else { Open::Read }) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self.missing(which)),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                // It may be read and not written.
+                self.report.missing_segments.push(name.clone());
+                self.report.findings.push(FileFinding {
+                    case: format!("{:?}", FileCase::I),
+                    file: name,
+                    what: shut(&error),
+                });
+                return Ok(self.missing(which, last));
+            }
             Err(error) => return Err(StoreError::io(&**self.disk, &name, "open")(error)),
         };
         if open {
@@ -218,46 +270,46 @@ impl Recovery<'_> {
             file.sync_all().map_err(StoreError::io(&**self.disk, &name, "sync"))?;
             file.drop_pages().map_err(StoreError::io(&**self.disk, &name, "drop the pages of"))?;
         }
-        let proof = which.proof();
-        let verify_from = if open { proof.synced } else { Sequence(u64::MAX) };
+        let verify_from = if open { which.proof().synced } else { Sequence(u64::MAX) };
         let replayed = replay_watched(&*file, which, verify_from, &mut |_| (), self.progress)
             .map_err(StoreError::io(&**self.disk, &name, "read"))?;
-        let plan = plan(&replayed.sight, &proof);
+        let plan = plan(&replayed.sight, &replayed.proof(which));
         if let Some(position) = plan.cut {
-            if replayed.unreadable > 0 {
-                let error = io::Error::other("the tail cannot be read, so it cannot be told from a torn one");
-                return Err(StoreError::io(&**self.disk, &name, "read")(error));
-            }
-            self.cut(&name, &file, position, replayed.sight.used.max(position))?;
+            self.put_by(&name, &file, position..replayed.sight.used.max(position))?;
         }
-        self.note(&replayed, &plan);
+        self.note(&name, &replayed, &plan);
         let file = (open && last).then_some(file);
         Ok(self.mend(which, replayed, plan, file))
     }
 
-    /// The manifest names a file that is gone: everything durable in it is damaged.
-    fn missing(&mut self, which: &Which<'_>) -> Mended {
+    /// The manifest names a file that is gone, or not to be read: everything durable in it is damaged.
+    fn missing(&mut self, which: &Which<'_>, last: bool) -> Mended {
         let start = SEGMENT_HEADER_BYTES as u64;
-        let proof = which.proof();
-        self.report.missing_segments.push(which.name());
-        let sight = Sight {
-            groups: 0,
-            next: which.base,
-            end: start,
-            used: start,
-            chain: which.chain.unwrap_or_default(),
-            epoch: Epoch(0),
-            mark: Sequence(0),
-            runs: Vec::new(),
-            chain_breaks: Vec::new(),
-        };
-        let mut plan = plan(&sight, &Proof { closed: true, ..proof });
+        let sight = Sight::nothing(start, which.base, which.chain);
+        let mut proof = Proof { closed: true, ..which.proof() };
+        let exact =
+            which.closed.is_some() || (self.marks.clean && which.mark.is_some_and(|mark| mark.base == which.base));
+        if last && !exact {
+            // Nothing says where it ended. Beyond what it could hold no id was given out, so there the volume goes on.
+            let most = super::appender::needles_max(self.options.segment_bytes);
+            proof.synced = proof.synced.max(Sequence(which.base.0.saturating_add(most)));
+        }
+        let mut plan = plan(&sight, &proof);
         plan.close = true;
         let replayed = Replayed { found: Vec::new(), sight, header_whole: true, file_bytes: 0, unreadable: 0 };
-        self.mend(which, replayed, plan, None)
+        let mut mended = self.mend(which, replayed, plan, None);
+        mended.lost = true;
+        mended
     }
 
-    fn note(&mut self, replayed: &Replayed, plan: &Plan) {
+    fn note(&mut self, name: &str, replayed: &Replayed, plan: &Plan) {
+        let found = |case: Case, what: String| FileFinding { case: format!("{case:?}"), file: name.to_string(), what };
+        if let Some(position) = replayed.sight.behind {
+            self.report.findings.push(found(Case::X, behind(position)));
+        }
+        if plan.cases.contains(&Case::U) {
+            self.report.findings.push(found(Case::U, UNREADABLE_TAIL.to_string()));
+        }
         self.report.segments += 1;
         self.report.scanned_bytes += replayed.file_bytes;
         self.report.chain_breaks += replayed.sight.chain_breaks.len() as u64;
@@ -271,13 +323,17 @@ impl Recovery<'_> {
     /// Builds the index of a segment.
     fn mend(&mut self, which: &Which<'_>, replayed: Replayed, plan: Plan, file: Option<Arc<dyn File>>) -> Mended {
         let most = super::appender::needles_max(SEGMENT_BYTES_MAX);
-        let known = plan.next.0.saturating_sub(which.base.0);
+        // Sequences beyond what was seen may be many more than a file can hold: those get no slots.
         let room = super::appender::needles_max(self.options.segment_bytes.max(replayed.file_bytes));
+        let seen = replayed.sight.next.0.saturating_sub(which.base.0);
+        let known = plan.next.0.saturating_sub(which.base.0).min(room.max(seen));
         let capacity = if file.is_some() { known.max(room) } else { known }.min(most);
         let end = plan.end.max(SEGMENT_HEADER_BYTES as u64);
         let handle = self.handles.handle(which.name());
         let segment = Arc::new(Segment::new(which.volume, which.base, which.state.salt, handle, capacity, end));
-        let kept = |found: &&Found| found.sequence < plan.next && plan.cut.is_none_or(|cut| found.position < cut);
+        let past = Sequence(which.base.0.saturating_add(segment.capacity()));
+        let kept =
+            |found: &&Found| found.sequence < plan.next.min(past) && plan.cut.is_none_or(|cut| found.position < cut);
         let mut tombstones = Vec::new();
         let mut sealed = false;
         for found in replayed.found.iter().filter(kept) {
@@ -286,40 +342,38 @@ impl Recovery<'_> {
             tombstones.extend(found.target.map(|(target, _)| target));
         }
         self.mark_damaged(which, &segment, &plan);
-        let next = plan.next.min(which.base.plus(segment.capacity()));
-        segment.publish(end, next);
+        if plan.next > past {
+            segment.set_lost_from(past);
+        }
+        segment.publish(end, plan.next);
         let last_epoch = replayed.sight.epoch;
-        Mended { segment, tombstones, plan, sealed, file, last_epoch }
+        Mended { segment, tombstones, plan, sealed, file, last_epoch, lost: false }
     }
 
     fn mark_damaged(&mut self, which: &Which<'_>, segment: &Segment, plan: &Plan) {
-        let past = which.base.0.saturating_add(segment.capacity()).min(plan.next.0);
+        let past = which.base.0.saturating_add(segment.capacity());
+        let known = known_runs(which.state);
+        let lost = self.directory.lost.contains(&which.key());
         for (range, position) in &plan.damaged {
-            let range = range.start..range.end.min(past);
             if range.is_empty() {
                 continue;
             }
-            let count = range.end - range.start;
-            let new = !range.clone().all(|sequence| which.state.knows_damaged(sequence));
-            for sequence in range.clone() {
+            let new = !known.iter().any(|run| run.start <= range.start && range.end <= run.end);
+            for sequence in range.start..range.end.min(past) {
                 set_damaged(segment, Sequence(sequence), *position);
             }
-            self.report.damages.push(Finding {
-                volume: which.volume.0,
-                first: range.start,
-                count,
-                file: which.name(),
-                position: *position,
-                new,
-            });
-            if new {
-                let first = Sequence(range.start);
+            let (first, count) = (range.start, range.end - range.start);
+            let (volume, file, position) = (which.volume.0, which.name(), *position);
+            self.report.damages.push(Finding { volume, first, count, file, position, new });
+            if new && !lost {
+                let first = Sequence(first);
                 self.news.push(Record::DamageFound { volume: which.volume, first, count });
             }
         }
         // What a scrub found before stays marked: this walk does not read every body.
-        for (&first, &count) in which.state.damaged.range(which.base..Sequence(past)) {
-            for sequence in first.0..first.0.saturating_add(count).min(past) {
+        let past = past.min(plan.next.0);
+        for (&first, &count) in &which.state.damaged {
+            for sequence in first.0.max(which.base.0)..first.0.saturating_add(count).min(past) {
                 let slot = segment.slot(Sequence(sequence));
                 if !slot.is_absent() && !slot.is_damaged() {
                     set_damaged(segment, Sequence(sequence), slot.position());
@@ -340,19 +394,39 @@ impl Recovery<'_> {
         }
     }
 
-    /// Copies a torn tail aside, durably, and cuts it.
-    fn cut(&mut self, name: &str, file: &Arc<dyn File>, position: u64, used: u64) -> Result<(), StoreError> {
-        let (copy, bytes) = copy_aside(&**self.disk, name, &**file, position..used).map_err(StoreError::io(
-            &**self.disk,
-            name,
-            "copy the torn tail of",
-        ))?;
-        file.set_len(position).map_err(StoreError::io(&**self.disk, name, "cut"))?;
-        file.sync_all().map_err(StoreError::io(&**self.disk, name, "sync"))?;
+    /// Copies a torn tail aside, durably; it is cut later.
+    fn put_by(&mut self, name: &str, file: &Arc<dyn File>, tail: Range<u64>) -> Result<(), StoreError> {
+        let (position, disk) = (tail.start, &**self.disk);
+        let (copy, bytes) = copy_aside(disk, &**file, tail, |number| names::torn(name, number))
+            .map_err(StoreError::io(disk, name, "copy the torn tail of"))?;
         self.report.cuts.push(Cut { file: name.to_string(), position, bytes, copy });
+        self.cuts.push(PendingCut { name: name.to_string(), file: Arc::clone(file), position });
         Ok(())
     }
 }
+
+/// What is known to be damaged, without seams: two runs that touch are one.
+pub(super) fn known_runs(state: &VolumeState) -> Vec<Range<u64>> {
+    let mut runs: Vec<Range<u64>> = Vec::new();
+    for (&first, &count) in &state.damaged {
+        let end = first.0.saturating_add(count);
+        match runs.last_mut() {
+            Some(last) if first.0 <= last.end => last.end = last.end.max(end),
+            _ => runs.push(first.0..end),
+        }
+    }
+    runs
+}
+
+pub(super) fn behind(position: u64) -> String {
+    format!(
+        "bytes lie behind its end, from {position} on, though nothing may follow a closed segment: they are kept and not \
+         believed; look at them, then cut the file with `truncate` when the node is stopped"
+    )
+}
+
+const UNREADABLE_TAIL: &str = "its tail may be torn, but could not be read as a whole, or nothing says whose it is: it is kept, its \
+    objects are answered as damaged, and the volume goes on in another file; check the device";
 
 fn set_damaged(segment: &Segment, sequence: Sequence, position: u64) {
     let slot = segment.slot(sequence);
@@ -361,32 +435,6 @@ fn set_damaged(segment: &Segment, sequence: Sequence, position: u64) {
     let kept = if slot.is_other_kind() { marked.other_kind() } else { marked };
     segment.store(sequence, kept);
     segment.counts().damaged.fetch_add(1, Ordering::Relaxed);
-}
-
-fn copy_aside(disk: &dyn Disk, name: &str, file: &dyn File, range: std::ops::Range<u64>) -> io::Result<(String, u64)> {
-    let mut number = 0;
-    let (copy, into) = loop {
-        let copy = names::torn(name, number);
-        match disk.open(&copy, Open::Create) {
-            Ok(into) => break (copy, into),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-            Err(error) => return Err(error),
-        }
-    };
-    let mut piece = vec![0; 1 << 20];
-    let mut at = range.start;
-    while at < range.end {
-        let want = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(piece.len());
-        let read = file.read_at(&mut piece[..want], at)?;
-        if read == 0 {
-            break;
-        }
-        into.write_all_at(&mut [IoSlice::new(&piece[..read])], at - range.start)?;
-        at += read as u64;
-    }
-    into.sync_all()?;
-    disk.sync_directory()?;
-    Ok((copy, at - range.start))
 }
 
 /// The mark of a volume, for the offline checks.

@@ -7,7 +7,7 @@ use super::copy_walk::{CopyFacts, CopyWalk};
 use super::error::StoreError;
 use super::manifest::{Closed, Record};
 use super::needle::Kind;
-use super::recovery::{Finding, Mended, Recovery};
+use super::recovery::{Finding, Mended, Recovery, known_runs};
 use super::replay::{Found, Which};
 use super::segment::Segment;
 use super::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
@@ -31,6 +31,8 @@ pub(super) struct CopySight {
     pub found: Vec<Found>,
     /// Sequences that may have been where bytes do not verify, and where that is.
     pub doubts: Vec<(Range<u64>, u64)>,
+    /// The chain digest over its needles.
+    pub digest: u128,
     /// The needles are those that were copied.
     pub digest_fits: bool,
     pub header_whole: bool,
@@ -65,6 +67,7 @@ pub(super) fn read_copy(
     })? {
         watch(walk.position());
     }
+    sight.digest = walk.digest;
     sight.digest_fits = walk.doubts.is_empty() && walk.digest == closed.digest;
     (sight.doubts, sight.epoch, sight.unreadable) = (walk.doubts, walk.epoch, walk.unreadable);
     Ok(sight)
@@ -74,17 +77,18 @@ impl Recovery<'_> {
     /// The index of a compacted segment, from its file.
     pub(super) fn copied(&mut self, which: &Which<'_>, closed: Closed) -> Result<Mended, StoreError> {
         let name = which.name();
-        let sight = match self.disk.open(&name, Open::Read) {
+        let lost = self.directory.lost.contains(&which.key());
+        let nothing =
+            || CopySight { doubts: vec![(which.base.0..closed.next.0, 0)], header_whole: true, ..CopySight::default() };
+        let opened = if lost { Err(io::ErrorKind::NotFound.into()) } else { self.disk.open(&name, Open::Read) };
+        let sight = match opened {
             Ok(file) => read_copy(&*file, which, &closed, false, &mut |_| ()).map_err(StoreError::io(
                 &**self.disk,
                 &name,
                 "read",
             ))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.report.missing_segments.push(name.clone());
-                let all = which.base.0..closed.next.0;
-                CopySight { doubts: vec![(all, 0)], header_whole: true, ..CopySight::default() }
-            }
+            // What is lost is in the directory's findings.
+            Err(_) if lost => nothing(),
             Err(error) => return Err(StoreError::io(&**self.disk, &name, "open")(error)),
         };
         self.report.segments += 1;
@@ -93,14 +97,16 @@ impl Recovery<'_> {
         self.report.unreadable_bytes += sight.unreadable;
         self.report.chain_breaks += u64::from(sight.doubts.is_empty() && !sight.digest_fits);
         for (range, position) in &sight.doubts {
-            self.doubt(which, range, *position);
+            self.doubt(which, range, *position, lost);
         }
-        Ok(self.mend_copy(which, closed, sight))
+        let mut mended = self.mend_copy(which, closed, sight);
+        mended.lost = lost;
+        Ok(mended)
     }
 
-    fn doubt(&mut self, which: &Which<'_>, range: &Range<u64>, position: u64) {
+    fn doubt(&mut self, which: &Which<'_>, range: &Range<u64>, position: u64, lost: bool) {
         let count = range.end.saturating_sub(range.start);
-        let known = [range.start, range.end.saturating_sub(1)].iter().all(|&one| which.state.knows_damaged(one));
+        let known = known_runs(which.state).iter().any(|run| run.start <= range.start && range.end <= run.end);
         self.report.damages.push(Finding {
             volume: which.volume.0,
             first: range.start,
@@ -109,7 +115,8 @@ impl Recovery<'_> {
             position,
             new: !known,
         });
-        if !known {
+        // A file that is lost may be put back, so nothing is said of it for good.
+        if !known && !lost {
             self.news.push(Record::DamageFound { volume: which.volume, first: Sequence(range.start), count });
         }
     }
@@ -156,6 +163,7 @@ impl Recovery<'_> {
             sealed: of(Kind::Seal).next().is_some(),
             file: None,
             last_epoch: sight.epoch,
+            lost: false,
         }
     }
 }

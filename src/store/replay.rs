@@ -2,16 +2,18 @@
 //!
 //! Runs where a disk is opened or checked; writes nothing.
 
+use super::appender::needles_max;
+use super::directory_plan::{SegmentKey, key_of};
 use super::manifest::{Closed, VolumeState};
 use super::mark::Mark;
 use super::needle::{HEAD_BYTES_FIXED, Head, Kind};
 use super::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::{Identity, names};
 use crate::base::ids::{Cookie, Sequence, VolumeId};
-use crate::base::limits::ATTRIBUTE_BYTES_MAX;
+use crate::base::limits::{ATTRIBUTE_BYTES_MAX, SEGMENT_BYTES_MAX};
 use crate::base::progress::Progress;
 use crate::disk::File;
-use crate::journal::{Bounds, Format, Measured, Problem, Proof, Seen, Sight, Window, scan};
+use crate::journal::{Bounds, Format, Measured, Problem, Proof, SECTOR_BYTES, Seen, Sight, Window, scan, sector_end};
 use std::io;
 use std::ops::Bound;
 
@@ -59,15 +61,34 @@ impl Which<'_> {
         names::edition(self.volume, self.base, self.closed.map_or(0, |closed| closed.edition))
     }
 
+    /// Volume, first sequence and edition of its file.
+    pub fn key(&self) -> SegmentKey {
+        key_of(self.volume, self.base, self.closed)
+    }
+
+    /// No needle of the segment has this sequence or a higher one, whatever says so: more do not fit a file.
+    pub fn past(&self) -> Sequence {
+        Sequence(self.base.0.saturating_add(needles_max(SEGMENT_BYTES_MAX)))
+    }
+
     /// Everything below was synced, says something outside the segment.
     pub fn proof(&self) -> Proof {
-        let closed = self.closed.map(|closed| closed.next);
-        let mark = self.mark.filter(|mark| mark.base == self.base).map(|mark| mark.mark);
+        let closed = self.closed.map(|closed| closed.next.min(self.past()));
+        let mark = self.mark.filter(|mark| mark.base == self.base).map(|mark| mark.mark.min(self.past()));
         // A segment is synced before its successor is made, also if the record of its closing is lost.
         let after = (Bound::Excluded(self.base), Bound::Unbounded);
         let successor = self.state.segments.range(after).next().map(|(&base, _)| base);
         let synced = closed.max(mark).max(successor).unwrap_or(self.base);
-        Proof { synced, closed: self.closed.is_some() }
+        Proof { synced, closed: self.closed.is_some(), keep: None }
+    }
+}
+
+impl Replayed {
+    /// What a proof says once more is known of the file: bytes that could not be read, or that nothing says are ours (no
+    /// header and no frame verifies), are never cut.
+    pub fn proof(&self, which: &Which<'_>) -> Proof {
+        let unknown = self.unreadable > 0 || (!self.header_whole && self.sight.groups == 0);
+        Proof { keep: unknown.then_some(HEAD_BYTES_FIXED as u64), ..which.proof() }
     }
 }
 
@@ -129,7 +150,7 @@ pub(super) fn replay_watched(
     progress: &Progress,
 ) -> io::Result<Replayed> {
     let file_bytes = file.len()?;
-    let end = which.closed.map_or(file_bytes, |closed| closed.end.min(file_bytes));
+    let end = which.closed.map_or(file_bytes, |closed| closed.end.min(file_bytes)).min(SEGMENT_BYTES_MAX);
     let mut window = Window::new(file, end, PIECE_BYTES).watched(progress);
     let header_whole = SegmentHeader::parse(window.bytes(0, SEGMENT_HEADER_BYTES)?).is_some_and(|header| {
         header.volume == which.volume && header.base == which.base && header.disk == which.identity.disk
@@ -140,12 +161,14 @@ pub(super) fn replay_watched(
         generation: which.state.generation,
         start: SEGMENT_HEADER_BYTES as u64,
         first: which.base,
+        past: which.past(),
         chain: which.chain,
+        proven_to: if which.closed.is_some() { Sequence(u64::MAX) } else { which.proof().synced },
         verify_from,
     };
     let format = Needles { salt: which.state.salt, volume: which.volume };
     let mut found = Vec::new();
-    let sight = scan(&mut window, &bounds, &format, &mut |seen: Seen<'_, Head>| {
+    let mut sight = scan(&mut window, &bounds, &format, &mut |seen: Seen<'_, Head>| {
         watch(seen.position);
         let head = &seen.measured.record;
         let payload = seen.bytes.get(head.payload_offset()..).unwrap_or_default();
@@ -158,5 +181,26 @@ pub(super) fn replay_watched(
             target: head.tombstone_target(payload),
         });
     })?;
+    sight.behind = first_behind(file, end, file_bytes)?;
     Ok(Replayed { found, sight, header_whole, file_bytes, unreadable: window.unreadable() })
+}
+
+/// The first byte from `end` on that is not zero. Reserved room and zeros ahead may still be there after a crash; of a file
+/// that was extended far beyond what a segment can be, only so much is looked at.
+fn first_behind(file: &dyn File, end: u64, file_bytes: u64) -> io::Result<Option<u64>> {
+    let file_bytes = file_bytes.min(end.saturating_add(SEGMENT_BYTES_MAX));
+    if end >= file_bytes {
+        return Ok(None);
+    }
+    // `skip_zeros` asks for whole pieces: they must be whole sectors.
+    let mut window = Window::new(file, file_bytes, PIECE_BYTES);
+    let within = window.bytes(end, usize::try_from(sector_end(end) - end).unwrap_or(0))?;
+    if let Some(offset) = within.iter().position(|&byte| byte != 0) {
+        return Ok(Some(end + offset as u64));
+    }
+    if sector_end(end) >= file_bytes {
+        return Ok(None);
+    }
+    let first = window.skip_zeros(sector_end(end), SECTOR_BYTES)?;
+    Ok((first < file_bytes).then_some(first))
 }

@@ -80,6 +80,8 @@ pub struct Segment {
     index: Index,
     end: AtomicU64,
     next: AtomicU64,
+    /// From here on every needle is lost, and has no slot.
+    lost_from: AtomicU64,
     counts: Counts,
     /// What the manifest says of it, once it takes no more.
     closed: OnceLock<Closed>,
@@ -97,6 +99,7 @@ impl Segment {
             index: Index::Dense(Slots::new(capacity)),
             end: AtomicU64::new(end),
             next: AtomicU64::new(base.0),
+            lost_from: AtomicU64::new(u64::MAX),
             counts: Counts::default(),
             closed: OnceLock::new(),
         }
@@ -122,6 +125,7 @@ impl Segment {
             end: AtomicU64::new(closed.end),
             next: AtomicU64::new(closed.next.0),
             counts: Counts::default(),
+            lost_from: AtomicU64::new(u64::MAX),
             closed: OnceLock::from(closed),
         }
     }
@@ -209,7 +213,8 @@ impl Segment {
         let base = self.base.0;
         match &self.index {
             Index::Dense(slots) => {
-                let all = (0..self.next().0.saturating_sub(base)).map(move |offset| (offset, slots.load(offset)));
+                let past = self.next().0.saturating_sub(base).min(slots.capacity());
+                let all = (0..past).map(move |offset| (offset, slots.load(offset)));
                 Box::new(all.filter(|(_, slot)| !slot.is_absent()).map(move |(at, slot)| (Sequence(base + at), slot)))
             }
             Index::Sparse { sparse, .. } => {
@@ -226,6 +231,9 @@ impl Segment {
             return Located::Absent;
         };
         let slot = self.load(offset);
+        if sequence.0 >= self.lost_from.load(Ordering::Acquire) {
+            return Located::Damaged(Place { segment: Arc::clone(self), position: self.end(), bound: self.end() });
+        }
         if slot.is_absent() {
             return if self.is_doubtful(sequence) { self.damaged_somewhere() } else { Located::Absent };
         }
@@ -249,7 +257,7 @@ impl Segment {
     /// Where the needle at `offset` has ended: the next used position, or the published end.
     fn bound(&self, offset: u64, position: u64, next: Sequence) -> u64 {
         let used = match &self.index {
-            Index::Dense(slots) => (offset + 1..next.0 - self.base.0)
+            Index::Dense(slots) => (offset + 1..(next.0 - self.base.0).min(slots.capacity()))
                 .map(|later| slots.load(later))
                 .find(|slot| slot.position() > position),
             Index::Sparse { sparse, .. } => Some(sparse.following(offset)).filter(|slot| slot.position() > position),
@@ -273,7 +281,7 @@ impl Segment {
         let offset = sequence.0.saturating_sub(self.base.0);
         let found = match &self.index {
             Index::Dense(slots) => {
-                let all = offset..self.next().0.saturating_sub(self.base.0);
+                let all = offset..self.next().0.saturating_sub(self.base.0).min(slots.capacity());
                 all.map(|offset| (offset, slots.load(offset))).find(|(_, slot)| !slot.is_absent())
             }
             Index::Sparse { sparse, .. } => sparse.from(offset),
@@ -318,6 +326,12 @@ impl Segment {
             Index::Dense(slots) => slots.store(sequence.0 - self.base.0, slot),
             Index::Sparse { .. } => unreachable!("a compacted segment takes no needles"),
         }
+    }
+
+    /// Everything from `sequence` up to the published end is damaged, without a slot for each: there may be more of them
+    /// than a file can hold.
+    pub(super) fn set_lost_from(&self, sequence: Sequence) {
+        self.lost_from.store(sequence.0, Ordering::Release);
     }
 
     pub(super) fn slot(&self, sequence: Sequence) -> Slot {

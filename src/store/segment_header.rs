@@ -16,7 +16,8 @@ use crate::base::ids::{ClusterId, DiskId, Sequence, VolumeId};
 use crate::journal::{Fields, SECTOR_BYTES, u32_at, u64_at, u128_at};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"LARDSEGM");
-const VERSION: u32 = 1;
+/// The version of the format that this program knows.
+pub const SEGMENT_VERSION: u32 = 1;
 /// Bytes of the header: the first group begins behind it.
 pub const SEGMENT_HEADER_BYTES: usize = 512;
 
@@ -60,7 +61,7 @@ impl SegmentHeader {
     pub fn encode(&self) -> [u8; SEGMENT_HEADER_BYTES] {
         let fields = Fields::<SEGMENT_HEADER_BYTES>::default()
             .u64(0, MAGIC)
-            .u32(AT_VERSION, VERSION)
+            .u32(AT_VERSION, SEGMENT_VERSION)
             .u32(AT_VOLUME, self.volume.0)
             .u128(AT_CLUSTER, self.cluster.0)
             .u128(AT_DISK, self.disk.0)
@@ -73,14 +74,19 @@ impl SegmentHeader {
         fields.u64(AT_CHECKSUM, checksum).0
     }
 
+    /// The format version that a whole header names, known or not; `None` if it does not verify.
+    #[must_use]
+    pub fn version(bytes: &[u8]) -> Option<u32> {
+        let bytes = bytes.first_chunk::<SEGMENT_HEADER_BYTES>()?;
+        let whole = u64_at(bytes, 0) == MAGIC && keyed(0, &bytes[AT_VERSION..]) == u64_at(bytes, AT_CHECKSUM);
+        whole.then(|| u32_at(bytes, AT_VERSION))
+    }
+
     /// Reads the sector; `None` if it does not verify or has another version.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.first_chunk::<SEGMENT_HEADER_BYTES>()?;
-        let whole = u64_at(bytes, 0) == MAGIC
-            && keyed(0, &bytes[AT_VERSION..]) == u64_at(bytes, AT_CHECKSUM)
-            && u32_at(bytes, AT_VERSION) == VERSION;
-        whole.then(|| Self {
+        (Self::version(bytes) == Some(SEGMENT_VERSION)).then(|| Self {
             cluster: ClusterId(u128_at(bytes, AT_CLUSTER)),
             disk: DiskId(u128_at(bytes, AT_DISK)),
             volume: VolumeId(u32_at(bytes, AT_VOLUME)),

@@ -43,12 +43,6 @@ impl Sparse {
         Self { presence, slots }
     }
 
-    /// How many needles it holds.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.slots.len()
-    }
-
     /// The slot of a needle; absent if it is not there.
     #[must_use]
     pub fn load(&self, offset: u64) -> Slot {
@@ -181,9 +175,9 @@ mod tests {
     #[test]
     fn half_of_the_needles_take_four_bytes_and_a_bit() {
         let sparse = check(1 << 16, (0..1 << 16).step_by(2));
-        assert!(sparse.bytes() * 10 <= 43 * sparse.len() as u64, "{} bytes", sparse.bytes());
+        assert!(sparse.bytes() * 10 <= 43 * sparse.slots.len() as u64, "{} bytes", sparse.bytes());
         let thin = check(1 << 16, (0..1 << 16).step_by(64));
-        assert_eq!(thin.bytes(), 8 * thin.len() as u64);
+        assert_eq!(thin.bytes(), 8 * thin.slots.len() as u64);
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct SuperblockContent {
     pub highest: VolumeId,
     /// Both slots are whole.
     pub both_whole: bool,
+    /// Something else than zeros lies behind the slots' bodies.
+    pub stray: bool,
     held: (u64, u64),
 }
 
@@ -82,6 +84,7 @@ impl SuperblockContent {
             },
             highest: VolumeId(u32_at(body, 48)),
             both_whole: content.both_whole,
+            stray: content.stray,
             held: (content.counter, slot),
         })
     }
@@ -129,7 +132,8 @@ impl Superblock {
             pair: Mutex::new(pair),
             _lock: lock,
         };
-        if !content.both_whole {
+        // Writing a slot writes the zeros behind its body too.
+        if !content.both_whole || content.stray {
             superblock.write(&mut superblock.pair.lock(), content.highest.max(floor))?;
         }
         superblock.raise(floor)?;

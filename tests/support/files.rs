@@ -11,7 +11,7 @@ pub fn listing(directory: &Path) -> BTreeMap<String, (u64, u128)> {
     let files = read_dir(directory).expect("the directory is there").map(|entry| {
         let entry = entry.unwrap();
         let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.file_type().unwrap().is_dir() {
+        if !entry.file_type().unwrap().is_file() {
             return (name, (0, 0));
         }
         let bytes = read(entry.path()).unwrap();

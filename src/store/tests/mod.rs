@@ -2,10 +2,13 @@
 
 mod compaction;
 mod crash;
+mod directory;
+mod forge;
 mod full;
 mod golden;
 mod model;
 mod parse;
 mod recover;
+mod table;
 mod wide;
 mod world;

@@ -2,14 +2,17 @@
 
 use crate::base::ids::{ContentHash, Cookie, Epoch, Origin, Sequence, VolumeId};
 use crate::base::payload::Payload;
-use crate::journal::Frame;
-use crate::store::manifest::Record;
+use crate::disk::{Disk, File, MemoryDisk, Open};
+use crate::journal::{Frame, LogContent, Pair, RecordLog};
+use crate::store::manifest::{MANIFEST_MAGIC, MANIFEST_VERSION, Record};
 use crate::store::mark::Marks;
 use crate::store::needle::{Draft, fuzz_needle};
 use crate::store::segment_header::SegmentHeader;
 use crate::store::{Damage, Head, Kind, head_bytes};
 use bytes::Bytes;
 use proptest::prelude::*;
+use std::io::IoSlice;
+use std::sync::Arc;
 
 const SALT: u64 = 0x5eed;
 
@@ -42,6 +45,9 @@ proptest! {
         let _ = SegmentHeader::parse(&bytes);
         let _ = Marks::parse(&bytes);
         let _ = Record::parse(kind % 10, &bytes);
+        let _ = SegmentHeader::version(&bytes);
+        let _ = LogContent::read(&*file_of(&bytes), MANIFEST_MAGIC, MANIFEST_VERSION);
+        let _ = Pair::read(&file_of(&bytes), 77, 256);
     }
 
     #[test]
@@ -122,6 +128,59 @@ fn any_turned_bit_of_a_frame_or_a_segment_header_is_noticed() {
         bytes[bit / 8] ^= 1 << (bit % 8);
         assert_eq!(SegmentHeader::parse(&bytes), None, "bit {bit}");
     }
+}
+
+/// A file with these bytes on a disk of its own.
+fn file_of(bytes: &[u8]) -> Arc<dyn File> {
+    let file = MemoryDisk::new().open("file", Open::Create).unwrap();
+    file.write_all_at(&mut [IoSlice::new(bytes)], 0).unwrap();
+    file
+}
+
+#[test]
+fn any_turned_bit_of_a_manifest_is_noticed() {
+    let disk = MemoryDisk::new();
+    let records: Vec<_> = super::golden::records().iter().map(Record::encode).collect();
+    let (first, second) = records.split_at(3);
+    RecordLog::replace(&disk, "manifest", (MANIFEST_MAGIC, MANIFEST_VERSION, 5, 6), first).unwrap();
+    let read = |file: &dyn File| LogContent::read(file, MANIFEST_MAGIC, MANIFEST_VERSION);
+    let file = disk.open("manifest", Open::Write).unwrap();
+    let content = read(&*file).unwrap();
+    RecordLog::resume(Arc::clone(&file), &content).unwrap().append(second).unwrap();
+    let mut whole = vec![0; 4096];
+    file.read_at(&mut whole, 0).unwrap();
+    let content = read(&*file_of(&whole)).unwrap();
+    assert_eq!((content.records.len(), content.damaged, content.torn, content.stray_bytes), (9, 0, None, 0));
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        let noticed = match read(&*file_of(&bytes)) {
+            Err(_) => true,
+            Ok(content) => content.damaged > 0 || content.torn.is_some() || content.stray_bytes > 0,
+        };
+        assert!(noticed, "byte {at}");
+    }
+}
+
+#[test]
+fn any_turned_bit_of_two_slots_is_noticed() {
+    const SLOT: usize = 4096;
+    let file = file_of(&[]);
+    let mut pair = Pair::resume(Arc::clone(&file), 77, 1, SLOT, None);
+    pair.write(b"the older").unwrap();
+    pair.write(b"the newer").unwrap();
+    let mut whole = vec![0; 2 * SLOT];
+    file.read_at(&mut whole, 0).unwrap();
+    let (content, _) = Pair::read(&file, 77, SLOT).unwrap().unwrap();
+    assert!(content.both_whole && !content.other_damaged && !content.stray);
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        let (content, _) = Pair::read(&file_of(&bytes), 77, SLOT).unwrap().expect("one is enough");
+        assert!(content.other_damaged || content.stray, "byte {at}");
+    }
+    whole.push(0);
+    assert!(Pair::read(&file_of(&whole), 77, SLOT).unwrap().unwrap().0.stray, "it is longer than its slots");
 }
 
 #[test]
