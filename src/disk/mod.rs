@@ -5,6 +5,7 @@
 //! integration tests and people can use it.
 
 mod api;
+mod direct;
 mod faulty;
 mod kernel;
 mod memory;
@@ -14,7 +15,8 @@ mod real;
 #[cfg(test)]
 mod behaviour;
 
-pub use api::{Disk, Entry, EntryKind, File, Lock, Open, Space};
+pub use api::{DIRECT_BYTES, Disk, Entry, EntryKind, File, Lock, Open, Space};
+pub use direct::DirectBuffer;
 pub use faulty::{Call, Fault, FaultPlan, Faults, FaultyDisk};
 pub use memory::MemoryDisk;
 pub use real::RealDisk;
