@@ -18,6 +18,7 @@ mod open;
 mod owner;
 mod recovery;
 mod replay;
+mod scrub;
 mod segment;
 mod segment_header;
 mod slots;
@@ -36,6 +37,7 @@ pub use offline::{DamageAt, Inspection, SegmentInspection, Verification, VolumeI
 pub use open::{OpenReport, Opened, open};
 pub use owner::owner;
 pub use recovery::{Cut, Finding};
+pub use scrub::{Scrub, ScrubFile, ScrubFinding, ScrubKind, ScrubProgress, ScrubRecord, ScrubStep};
 pub use segment::{Counts, Located, Place, Segment};
 pub use superblock::Superblock;
 

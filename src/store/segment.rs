@@ -143,6 +143,14 @@ impl Segment {
         &self.counts
     }
 
+    /// The needles from `from` on that the index knows, in order of sequence, which is that of position; several may
+    /// share a position when they are damaged.
+    pub(super) fn entries(&self, from: Sequence) -> impl Iterator<Item = (Sequence, Slot)> + '_ {
+        let known = self.next().0 - self.base.0;
+        let offsets = from.0.saturating_sub(self.base.0)..known;
+        offsets.map(|offset| (self.base.plus(offset), self.slots.load(offset))).filter(|(_, slot)| !slot.is_absent())
+    }
+
     /// Looks a sequence up that belongs to this segment.
     #[must_use]
     pub fn locate(self: &Arc<Self>, sequence: Sequence) -> Located {
@@ -207,6 +215,18 @@ impl Segment {
         let before = self.end.fetch_max(end, Ordering::AcqRel);
         assert!(before <= end, "the published end only grows");
         self.next.store(next.0, Ordering::Release);
+    }
+
+    /// Marks a needle as damaged; false if there is none, or it was marked before.
+    pub(super) fn damage(&self, sequence: Sequence) -> bool {
+        let Some(offset) = sequence.0.checked_sub(self.base.0).filter(|_| sequence < self.next()) else {
+            return false;
+        };
+        if self.slots.load(offset).is_absent() || self.slots.damage(offset).is_damaged() {
+            return false;
+        }
+        self.counts.damaged.fetch_add(1, Ordering::Relaxed);
+        true
     }
 
     /// Marks an object as deleted; false if there is none, or it was deleted before.

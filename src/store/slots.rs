@@ -116,6 +116,11 @@ impl Slots {
         Slot(self.cell(offset).fetch_or(DELETED, Ordering::AcqRel))
     }
 
+    /// Marks a needle as damaged and returns what was there before.
+    pub fn damage(&self, offset: u64) -> Slot {
+        Slot(self.cell(offset).fetch_or(DAMAGED, Ordering::AcqRel))
+    }
+
     fn cell(&self, offset: u64) -> &AtomicU32 {
         let place = split(offset).and_then(|(chunk, slot)| Some((self.0.get(chunk)?, slot)));
         let (chunk, slot) = place.expect("the writer checked the capacity");

@@ -339,7 +339,7 @@ impl Appender {
         }
     }
 
-    fn record(&mut self, records: &[Record]) -> Result<(), AppendError> {
+    pub(super) fn record(&mut self, records: &[Record]) -> Result<(), AppendError> {
         let place = format!("{}/{}", self.disk.place(), names::MANIFEST);
         let records: Vec<_> = records.iter().map(Record::encode).collect();
         match self.manifest.append(&records) {

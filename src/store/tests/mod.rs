@@ -1,9 +1,11 @@
 //! Behaviour of the store as a whole, on the disk in memory.
 
 mod crash;
+mod flips;
 mod golden;
 mod model;
 mod parse;
 mod recover;
+mod scrub;
 mod wide;
-mod world;
+pub(in crate::store) mod world;
