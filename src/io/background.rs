@@ -1,7 +1,8 @@
-//! The background thread of a disk: looks at its room, and lets a full disk take objects again.
+//! The background thread of a disk: looks at its room, lets a full disk take objects again, and scrubs it.
 //!
-//! May wait for the disk. Compaction, scrub and snapshots will run here: they write only new files.
+//! May wait for the disk. Always: one step of one thing at a time, and a look at the room each second between them.
 
+use super::scrub::{ScrubSettings, Scrubber};
 use super::state::DiskState;
 use super::unit::Unit;
 use crate::base::limits::SEGMENT_BYTES_DEFAULT;
@@ -14,20 +15,33 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A full disk is tried again when it has this much room.
 const ROOM_AGAIN: u64 = SEGMENT_BYTES_DEFAULT / 8;
 
-pub(super) fn run(unit: &Arc<Unit>, disk: &Arc<dyn Disk>, stop: &crossbeam_channel::Receiver<()>) {
+pub(super) fn run(
+    unit: &Arc<Unit>,
+    disk: &Arc<dyn Disk>,
+    scrub: ScrubSettings,
+    stop: &crossbeam_channel::Receiver<()>,
+) {
     let mut is_warned = false;
+    let mut scrubber = Scrubber::new(Arc::clone(unit), Arc::clone(disk), scrub);
+    let mut look_at = unit.clock.now();
     loop {
-        match look(unit, disk) {
-            Ok(()) => is_warned = false,
-            Err(error) if !is_warned => {
-                log::warn!("disk {}: its room cannot be seen: {error}", unit.place);
-                unit.metrics.errors.increment();
-                is_warned = true;
+        let now = unit.clock.now();
+        if now >= look_at {
+            look_at = now + LOOK;
+            match look(unit, disk) {
+                Ok(()) => is_warned = false,
+                Err(error) if !is_warned => {
+                    log::warn!("disk {}: its room cannot be seen: {error}", unit.place);
+                    unit.metrics.errors.increment();
+                    is_warned = true;
+                }
+                Err(_) => {}
             }
-            Err(_) => {}
         }
+        let rest = scrubber.step().min(LOOK);
         // The sender is dropped when the node stops.
-        if !matches!(stop.recv_timeout(LOOK), Err(crossbeam_channel::RecvTimeoutError::Timeout)) {
+        if !matches!(stop.recv_timeout(rest), Err(crossbeam_channel::RecvTimeoutError::Timeout)) {
+            scrubber.stop();
             return;
         }
     }

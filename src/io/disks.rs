@@ -15,6 +15,7 @@ use super::placement::Placement;
 use super::read::{Reading, Target};
 use super::reader;
 use super::report::DiskReport;
+use super::scrub::{DiskScrub, ScrubCell, ScrubSettings};
 use super::state::{DiskState, StateCell};
 use super::unit::{Share, Unit};
 use crate::base::budget::Reservation;
@@ -52,6 +53,8 @@ pub struct DiskSettings {
     pub share_in_bytes: usize,
     /// What the jobs of one disk may hold of the budget of replies.
     pub share_out_bytes: usize,
+    /// How they are scrubbed.
+    pub scrub: ScrubSettings,
 }
 
 /// Why the disks cannot be opened.
@@ -96,8 +99,8 @@ pub enum Found {
     Object(Target),
     /// A deleted object, whose needle is still there.
     Deleted(Target),
-    /// A needle that is known to be damaged.
-    Damaged,
+    /// A needle that is known to be damaged; its head may be whole.
+    Damaged(Target),
     /// Nothing.
     Absent,
     /// A volume that this node gave out and that is on no present disk.
@@ -154,6 +157,7 @@ impl Disks {
                 appending_since: AtomicU64::new(u64::MAX),
                 total_bytes: AtomicU64::new(0),
                 free_bytes: AtomicU64::new(0),
+                scrub: ScrubCell::default(),
                 stopping: AtomicBool::new(false),
                 closed: AtomicBool::new(false),
             });
@@ -161,8 +165,14 @@ impl Disks {
                 log::warn!("disk {}: its room cannot be seen: {error}", unit.place);
             }
             opened_as(&unit, &opened.report);
-            let workers =
-                Workers { disk, read_queue, append_queue, appender: opened.appender, stopped: stopped.clone() };
+            let workers = Workers {
+                disk,
+                read_queue,
+                append_queue,
+                appender: opened.appender,
+                stopped: stopped.clone(),
+                scrub: settings.scrub,
+            };
             start(&unit, workers, settings.readers, &numbers, &mut threads)
                 .map_err(|error| OpenError::NoThread(unit.place.clone(), error))?;
             units.push(unit);
@@ -188,6 +198,23 @@ impl Disks {
     #[must_use]
     pub fn reports(&self) -> Vec<DiskReport> {
         self.units.iter().map(|unit| DiskReport::of(unit)).collect()
+    }
+
+    /// The scrub of each disk, with what it found; `now` asks for a pass at full speed first.
+    #[must_use]
+    pub fn scrub(&self, now: bool) -> Vec<DiskScrub> {
+        let told = |unit: &Arc<Unit>| {
+            if now {
+                unit.scrub.request();
+            }
+            DiskScrub {
+                place: unit.place.clone(),
+                disk: unit.identity.disk.to_string(),
+                scrub: unit.scrub.report(),
+                found: unit.scrub.found(),
+            }
+        };
+        self.units.iter().map(told).collect()
     }
 
     /// Bytes in the cache of verified blocks.
@@ -230,7 +257,7 @@ impl Disks {
             match view.locate(id.volume, id.sequence) {
                 Located::Object(place) => return Found::Object(target(place)),
                 Located::Deleted(place) => return Found::Deleted(target(place)),
-                Located::Damaged(_) => return Found::Damaged,
+                Located::Damaged(place) => return Found::Damaged(target(place)),
                 Located::OtherKind | Located::Absent => seen = true,
                 Located::NoVolume => {}
             }
@@ -380,6 +407,7 @@ struct Workers {
     append_queue: QueueReceiver<LaneJob>,
     appender: Appender,
     stopped: crossbeam_channel::Receiver<()>,
+    scrub: ScrubSettings,
 }
 
 fn start(
@@ -400,8 +428,9 @@ fn start(
     let name = format!("disk-{disk}-lane");
     threads.push((name.clone(), thread::spawn(&name, move || lane.run())?));
     let (unit, device, stopped) = (Arc::clone(unit), workers.disk, workers.stopped);
+    let scrub = workers.scrub;
     let name = format!("disk-{disk}-back");
-    threads.push((name.clone(), thread::spawn(&name, move || background::run(&unit, &device, &stopped))?));
+    threads.push((name.clone(), thread::spawn(&name, move || background::run(&unit, &device, scrub, &stopped))?));
     Ok(())
 }
 

@@ -16,6 +16,7 @@ mod placement;
 mod read;
 mod reader;
 mod report;
+mod scrub;
 mod state;
 mod unit;
 
@@ -24,6 +25,7 @@ pub use job::{Append, AppendEnd, DeleteEnd, Opened, PieceEnd, ReadEnd, Refused, 
 pub use placement::Placement;
 pub use read::{Reading, Target};
 pub use report::DiskReport;
+pub use scrub::{DiskScrub, ScrubReport, ScrubSettings, ScrubState};
 pub use state::DiskState;
 
 /// What a reading begins with; part of what the ends of reads carry.

@@ -5,6 +5,7 @@
 use super::blocks::Blocks;
 use super::gate::Gate;
 use super::job::{LaneJob, ReadJob};
+use super::scrub::ScrubCell;
 use super::state::StateCell;
 use crate::base::buffers::BufferPool;
 use crate::base::clock::Clock;
@@ -34,6 +35,7 @@ pub(super) struct Unit {
     /// Room on the file system, as the background thread last saw it.
     pub(super) total_bytes: AtomicU64,
     pub(super) free_bytes: AtomicU64,
+    pub(super) scrub: ScrubCell,
     pub(super) stopping: AtomicBool,
     /// Jobs are refused from here on: the node is being stopped.
     pub(super) closed: AtomicBool,

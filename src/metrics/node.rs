@@ -146,6 +146,12 @@ pub struct DiskMetrics {
     pub damaged: Counter,
     /// Errors that the disk reported.
     pub errors: Counter,
+    /// Bytes that the scrub has read.
+    pub scrubbed_bytes: Counter,
+    /// What the scrub has found.
+    pub scrub_findings: Counter,
+    /// Needles that were marked damaged because of it.
+    pub scrub_marked: Counter,
     /// See [`Stage::DiskQueue`], of reads.
     pub read_wait: Histogram,
     /// See [`Stage::Disk`], of reads.

@@ -14,7 +14,7 @@ use crate::base::thread;
 use crate::binary::Binary;
 use crate::disk::Disk;
 use crate::handler::Handler;
-use crate::io::{DiskSettings, Disks};
+use crate::io::{DiskSettings, Disks, ScrubSettings};
 use crate::metrics::{Counter, DiskMetrics, NodeMetrics, ProcessorMetrics};
 use crate::net::{Acceptor, Bound, Control, Inbox, Listener, Processor, ProcessorParts, Quota, Settings};
 use crate::request::Limits;
@@ -229,6 +229,10 @@ fn disk_settings(configuration: &Configuration, disks: usize) -> DiskSettings {
         cache_bytes: configuration.cache_bytes as u64,
         share_in_bytes: configuration.budget_in_bytes / (disks + 1),
         share_out_bytes: configuration.budget_out_bytes / (disks + 1),
+        scrub: ScrubSettings {
+            period: Duration::from_secs(configuration.scrub_days * 86_400),
+            bytes_per_s: configuration.scrub_bytes_per_s,
+        },
     }
 }
 

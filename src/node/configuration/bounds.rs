@@ -67,6 +67,8 @@ impl Configuration {
         "reserve_bytes",
         "fill_ahead_bytes",
         "open_files_max",
+        "scrub_days",
+        "scrub_bytes_per_s",
         "log",
     ];
 
@@ -124,6 +126,8 @@ impl Configuration {
             bound("segment_bytes", self.segment_bytes, 16 * MIB, SEGMENT_BYTES_MAX, Bytes),
             bound("volume_bytes", self.volume_bytes, 16 * MIB, TIB, Bytes),
             bound("fill_ahead_bytes", self.fill_ahead_bytes, 0, 256 * MIB, Bytes),
+            bound("scrub_days", self.scrub_days, 0, 365, Count),
+            bound("scrub_bytes_per_s", self.scrub_bytes_per_s, MIB, TIB, Bytes),
             count("open_files_max", self.open_files_max, 1_000_000),
         ];
         bounds.extend(self.reserve_bytes.map(|reserve| bound("reserve_bytes", reserve, MIB, TIB, Bytes)));

@@ -87,6 +87,11 @@ pub struct Configuration {
     pub fill_ahead_bytes: u64,
     /// Segment files of the node that may be open at once.
     pub open_files_max: usize,
+    /// Each disk is read and checked whole within this; 0 is only when it is asked for.
+    pub scrub_days: u64,
+    /// The fastest that a scrub may read from one disk, in a second.
+    #[serde(deserialize_with = "load::size")]
+    pub scrub_bytes_per_s: u64,
     /// The least severe lines that are logged, as `info`, or by module, as `info,larder::net=debug`. The variable
     /// `RUST_LOG` wins.
     pub log: String,
@@ -124,6 +129,8 @@ impl Default for Configuration {
             reserve_bytes: None,
             fill_ahead_bytes: 4 << 20,
             open_files_max: 4096,
+            scrub_days: 14,
+            scrub_bytes_per_s: 64 << 20,
             log: "info".to_string(),
         }
     }

@@ -30,6 +30,9 @@ use walk::{Known, Turn, Walk};
 /// How often a small file is looked at before what is wrong with it is believed: it may be rewritten meanwhile.
 const LOOKS_MAX: u32 = 3;
 
+/// Where a whole pass begins.
+const START: (VolumeId, Sequence) = (VolumeId(0), Sequence(0));
+
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScrubStep {
@@ -67,7 +70,8 @@ pub struct Scrub {
 }
 
 impl Scrub {
-    /// A pass over what is there now. `from` is where an earlier one was stopped: segments before it are not looked at.
+    /// A pass over what is there now. `from` is where an earlier one was stopped: neither segments before it nor the small
+    /// files, with which a pass begins, are looked at; zeros for a whole pass.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>, catalog: Arc<Catalog>, identity: Identity, from: (VolumeId, Sequence)) -> Self {
         let view = catalog.view();
@@ -77,7 +81,7 @@ impl Scrub {
         let (before, rest) = all.split_at(behind);
         Self {
             reader: Reader::new(),
-            small: (0, 0),
+            small: (if from == START { 0 } else { SMALL_FILES.len() }, 0),
             segments: rest.iter().map(|segment| Arc::clone(segment)).collect(),
             walk: None,
             checked_bytes: bytes(before),
@@ -123,6 +127,7 @@ impl Scrub {
     pub fn progress(&self) -> ScrubProgress {
         let at = |segment: &Arc<Segment>| (segment.volume(), segment.base());
         let next = match (&self.walk, self.segments.front()) {
+            _ if self.small.0 < SMALL_FILES.len() => START,
             (Some(walk), _) => at(walk.segment()),
             (None, Some(segment)) => at(segment),
             (None, None) => (VolumeId(u32::MAX), Sequence(u64::MAX)),

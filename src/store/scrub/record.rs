@@ -3,9 +3,9 @@
 //! A pair of slots (see `journal`) of 4 KiB. The body of a slot, 64 bytes:
 //! ```text
 //!  0 completed ms u64 | 8 completed findings u64 | 16 begun ms u64 | 24 findings u64 | 32 bytes u64
-//!  40 volume u32 | 44 zero u32 | 48 base u64 | 56 zero u64
+//!  40 volume u32 | 44 zero u32 | 48 base u64 | 56 completed begun ms u64
 //! ```
-//! - *completed*: when the last pass ended, milliseconds since 1970, and what it had found; 0 = none yet.
+//! - *completed*: when the last pass ended, milliseconds since 1970, what it had found, and when it had begun; 0 = none yet.
 //! - *begun*: when the current pass began; 0 = none. *findings*, *bytes*: of it, up to *volume* and *base*, the segment
 //!   that is to be looked at next.
 //!
@@ -32,6 +32,8 @@ pub struct ScrubRecord {
     pub completed_ms: u64,
     /// What it had found.
     pub completed_findings: u64,
+    /// When it had begun.
+    pub completed_begun_ms: u64,
     /// When the current pass began; 0 = there is none.
     pub begun_ms: u64,
     /// What it has found so far.
@@ -45,7 +47,7 @@ pub struct ScrubRecord {
 impl Default for ScrubRecord {
     fn default() -> Self {
         let next = (VolumeId(0), Sequence(0));
-        Self { completed_ms: 0, completed_findings: 0, begun_ms: 0, findings: 0, bytes: 0, next }
+        Self { completed_ms: 0, completed_findings: 0, completed_begun_ms: 0, begun_ms: 0, findings: 0, bytes: 0, next }
     }
 }
 
@@ -54,7 +56,18 @@ impl Default for ScrubRecord {
 pub struct ScrubFile(Pair);
 
 impl ScrubFile {
-    /// Opens the file, or makes it, and reads what is remembered; of a damaged one, nothing.
+    /// What is remembered; nothing if the file is not there, or damaged. Writes nothing.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn read(disk: &dyn Disk) -> io::Result<ScrubRecord> {
+        match disk.open(names::SCRUB, Open::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ScrubRecord::default()),
+            file => Ok(read(&file?)?.0),
+        }
+    }
+
+    /// Opens the file, or makes it, and reads what is remembered.
     ///
     /// # Errors
     /// Those of the disk.
@@ -69,13 +82,7 @@ impl ScrubFile {
             }
             other => other?,
         };
-        let (record, held) = match Pair::read(&file, SCRUB_MAGIC, SCRUB_SLOT_BYTES)? {
-            Some((content, slot)) if content.version == SCRUB_VERSION => {
-                (ScrubRecord::parse(&content.body).unwrap_or_default(), Some((content.counter, slot)))
-            }
-            Some((content, slot)) => (ScrubRecord::default(), Some((content.counter, slot))),
-            None => (ScrubRecord::default(), None),
-        };
+        let (record, held) = read(&file)?;
         Ok((Self(Pair::resume(file, SCRUB_MAGIC, SCRUB_VERSION, SCRUB_SLOT_BYTES, held)), record))
     }
 
@@ -88,6 +95,18 @@ impl ScrubFile {
     }
 }
 
+/// The record, and what the pair goes on from.
+fn read(file: &Arc<dyn File>) -> io::Result<(ScrubRecord, Option<(u64, u64)>)> {
+    Ok(match Pair::read(file, SCRUB_MAGIC, SCRUB_SLOT_BYTES)? {
+        Some((content, slot)) => {
+            let known = content.version == SCRUB_VERSION;
+            let record = ScrubRecord::parse(&content.body).filter(|_| known);
+            (record.unwrap_or_default(), Some((content.counter, slot)))
+        }
+        None => (ScrubRecord::default(), None),
+    })
+}
+
 impl ScrubRecord {
     fn encode(&self) -> [u8; BODY_BYTES] {
         Fields::<BODY_BYTES>::default()
@@ -98,6 +117,7 @@ impl ScrubRecord {
             .u64(32, self.bytes)
             .u32(40, self.next.0.0)
             .u64(48, self.next.1.0)
+            .u64(56, self.completed_begun_ms)
             .0
     }
 
@@ -109,6 +129,7 @@ impl ScrubRecord {
             begun_ms: u64_at(body, 16),
             findings: u64_at(body, 24),
             bytes: u64_at(body, 32),
+            completed_begun_ms: u64_at(body, 56),
             next: (VolumeId(u32_at(body, 40)), Sequence(u64_at(body, 48))),
         })
     }
