@@ -157,7 +157,7 @@ impl Disks {
                 appending_since: AtomicU64::new(u64::MAX),
                 total_bytes: AtomicU64::new(0),
                 free_bytes: AtomicU64::new(0),
-                scrub: ScrubCell::default(),
+                scrub: ScrubCell::new(&settings.scrub),
                 stopping: AtomicBool::new(false),
                 closed: AtomicBool::new(false),
             });

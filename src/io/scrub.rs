@@ -35,8 +35,14 @@ pub struct ScrubSettings {
     pub bytes_per_s: u64,
 }
 
-/// A small disk is done early rather than read in drops.
-const BYTES_PER_S_MIN: u64 = 64 << 10;
+impl ScrubSettings {
+    fn resting(&self) -> ScrubState {
+        if self.period.is_zero() { ScrubState::Off } else { ScrubState::Resting }
+    }
+}
+
+/// A small disk is done early rather than read in drops: at least a piece a second.
+const BYTES_PER_S_MIN: u64 = 1 << 20;
 /// A start has other things to do than to scrub.
 const BEGIN_AFTER: Duration = Duration::from_secs(60);
 /// How often to look whether a pass is due.
@@ -118,6 +124,12 @@ pub(super) struct ScrubCell {
 }
 
 impl ScrubCell {
+    /// Before the background thread has looked.
+    pub(super) fn new(settings: &ScrubSettings) -> Self {
+        let report = ScrubReport { state: settings.resting(), ..ScrubReport::default() };
+        Self { told: Mutex::new((report, Vec::new())), ..Self::default() }
+    }
+
     /// Asks for a pass at full speed; one that was asked for before goes on.
     pub(super) fn request(&self) {
         self.requested.store(true, Ordering::Release);
@@ -301,19 +313,17 @@ impl Scrubber {
             }
         }
         let left = progress.bytes_total.saturating_sub(progress.bytes);
-        let rate = if pass.is_requested { self.settings.bytes_per_s } else { self.rate(left) };
+        let rate = if pass.is_requested { self.settings.bytes_per_s } else { self.pace(left) };
         let nanoseconds = u128::from(read) * 1_000_000_000 / u128::from(rate.max(1));
         self.due = now + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
         self.due - self.unit.clock.now()
     }
 
     /// Bytes a second that are needed to end the pass in time.
-    fn rate(&self, left: u64) -> u64 {
+    fn pace(&self, left: u64) -> u64 {
         let ends_ms = u128::from(self.record.begun_ms) + self.period_ms();
-        let left_ms = ends_ms.saturating_sub(u128::from(self.unit.clock.wall_ms())).max(1);
-        let needed = u128::from(left) * 1000 / left_ms;
-        let most = self.settings.bytes_per_s;
-        u64::try_from(needed).unwrap_or(u64::MAX).max(BYTES_PER_S_MIN).min(most)
+        let left_ms = ends_ms.saturating_sub(u128::from(self.unit.clock.wall_ms()));
+        pace(left, left_ms, self.settings.bytes_per_s)
     }
 
     fn note(&mut self, pass: &mut Pass, finding: ScrubFinding) {
@@ -410,7 +420,7 @@ impl Scrubber {
         let pass = self.pass.as_ref();
         let progress = pass.map(|pass| pass.scrub.progress());
         let (checked_bytes, pass_bytes) = progress.map_or((0, 0), |progress| (progress.bytes, progress.bytes_total));
-        let resting = if self.settings.period.is_zero() { ScrubState::Off } else { ScrubState::Resting };
+        let resting = self.settings.resting();
         let running = |pass: &Pass| if pass.is_requested { ScrubState::Now } else { ScrubState::Running };
         let report = ScrubReport {
             state: pass.map_or(resting, running),
@@ -431,4 +441,125 @@ impl Scrubber {
 
 fn percent(part: u64, whole: u64) -> u64 {
     u64::try_from(u128::from(part) * 100 / u128::from(whole.max(1))).unwrap_or(100).min(100)
+}
+
+/// Bytes a second with which so many bytes are read in so many milliseconds, within bounds.
+fn pace(left: u64, left_ms: u128, most: u64) -> u64 {
+    let needed = (u128::from(left) * 1000).div_ceil(left_ms.max(1));
+    u64::try_from(needed).unwrap_or(u64::MAX).max(BYTES_PER_S_MIN).min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::buffers::BufferPool;
+    use crate::base::clock::{Clock, ManualClock};
+    use crate::disk::{Call, FaultPlan, FaultyDisk, MemoryDisk};
+    use crate::io::{DiskSettings, Disks};
+    use crate::metrics::DiskMetrics;
+    use crate::store::StoreOptions;
+    use std::time::Instant;
+
+    #[test]
+    fn a_pass_goes_as_fast_as_its_period_calls_for() {
+        let day_ms = 86_400_000;
+        let most = 64 << 20;
+        assert_eq!(pace(14 * 86_400 * (5 << 20), 14 * day_ms, most), 5 << 20);
+        assert_eq!(pace(1 << 30, 14 * day_ms, most), BYTES_PER_S_MIN, "a small disk is done early");
+        assert_eq!(pace(1 << 44, day_ms, most), most, "never faster than it may");
+        assert_eq!(pace(1 << 40, 0, most), most, "late");
+        assert_eq!(percent(1, 3), 33);
+        assert_eq!(percent(0, 0), 0);
+    }
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    struct Node {
+        disks: Arc<Disks>,
+        clock: Arc<ManualClock>,
+    }
+
+    impl Node {
+        fn on(disk: Arc<dyn Disk>, clock: &Arc<ManualClock>, days: u32) -> Self {
+            let settings = DiskSettings {
+                store: StoreOptions { reserve_bytes: Some(4096), ..StoreOptions::default() },
+                readers: 1,
+                read_queue_max: 8,
+                append_queue_max: 8,
+                append_queue_bytes_max: 1 << 20,
+                cache_bytes: 0,
+                share_in_bytes: 1 << 20,
+                share_out_bytes: 1 << 20,
+                scrub: ScrubSettings { period: DAY * days, bytes_per_s: 64 << 20 },
+            };
+            let metrics = [Arc::<DiskMetrics>::default()];
+            let shared: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
+            let disks = Disks::open(vec![disk], &settings, &BufferPool::new(0), &shared, &metrics).unwrap();
+            Self { disks, clock: Arc::clone(clock) }
+        }
+
+        fn report(&self) -> ScrubReport {
+            self.disks.scrub(false)[0].scrub
+        }
+
+        /// Lets time pass until the report is as it should be.
+        fn until(&self, step: Duration, what: &str, is: impl Fn(&ScrubReport) -> bool) -> ScrubReport {
+            let ends = Instant::now() + Duration::from_secs(60);
+            loop {
+                let report = self.report();
+                if is(&report) {
+                    return report;
+                }
+                assert!(Instant::now() < ends, "never came true: {what}: {report:?}");
+                self.clock.advance(step);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+
+    #[test]
+    fn passes_come_by_themselves_and_are_remembered() {
+        let (disk, clock) = (MemoryDisk::new(), Arc::new(ManualClock::default()));
+        let node = Node::on(Arc::new(disk.clone()), &clock, 2);
+        assert_eq!((node.report().state, node.report().completed_ms), (ScrubState::Resting, 0));
+        let first = node.until(Duration::from_secs(5), "the first pass", |report| report.completed_ms > 0);
+        assert_eq!((first.completed_findings, first.requested), (0, false));
+        node.disks.close(Duration::from_secs(10));
+        drop(node);
+
+        let node = Node::on(Arc::new(disk.kill()), &clock, 2);
+        node.until(Duration::ZERO, "what was remembered", |report| report.completed_ms == first.completed_ms);
+        // Not before its time.
+        clock.advance(DAY);
+        let next =
+            node.until(Duration::from_secs(3600), "the second pass", |report| report.completed_ms > first.completed_ms);
+        assert!(next.completed_ms >= first.begun_ms + 2 * 86_400_000 - 3_600_000, "{next:?}");
+        node.disks.close(Duration::from_secs(10));
+    }
+
+    #[test]
+    fn without_a_period_only_what_is_asked_for_runs() {
+        let (disk, clock) = (MemoryDisk::new(), Arc::new(ManualClock::default()));
+        let node = Node::on(Arc::new(disk), &clock, 0);
+        clock.advance(DAY * 400);
+        assert_eq!((node.report().state, node.report().begun_ms), (ScrubState::Off, 0));
+        assert!(node.disks.scrub(true)[0].scrub.requested);
+        let ended = node.until(Duration::from_secs(1), "the pass", |report| !report.requested);
+        assert!(ended.completed_ms > 0 && ended.state == ScrubState::Off && ended.read_bytes > 0, "{ended:?}");
+        node.disks.close(Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_disk_that_takes_no_note_is_scrubbed_all_the_same() {
+        let (disk, clock) = (MemoryDisk::new(), Arc::new(ManualClock::default()));
+        let faulty = FaultyDisk::new(Arc::new(disk), FaultPlan::default());
+        let faults = faulty.faults();
+        let node = Node::on(Arc::new(faulty), &clock, 0);
+        faults.add(crate::disk::Fault::error(Call::Open, 5).on("scrub").for_good());
+        let told = node.disks.scrub(true);
+        assert!(told[0].scrub.requested && told[0].found.is_empty());
+        let ended = node.until(Duration::from_secs(1), "the pass", |report| !report.requested);
+        assert_eq!(ended.completed_findings, 1, "the file itself cannot be read");
+        node.disks.close(Duration::from_secs(10));
+    }
 }

@@ -171,7 +171,8 @@ impl Scrub {
         let state = read_manifest(&*self.disk, &self.identity).ok();
         let volume = state.as_ref().and_then(|(state, _)| state.volumes.get(&segment.volume()));
         let closed = volume.and_then(|volume| volume.segments.get(&segment.base())).and_then(|(_, closed)| *closed);
-        let generation = volume.map(|volume| volume.generation);
+        // A volume whose creation is damaged in the manifest has another salt there, and no generation.
+        let generation = volume.filter(|volume| volume.salt == segment.salt()).map(|volume| volume.generation);
         let file = self.disk.open(segment.name(), Open::Direct)?;
         let file_bytes = file.len()?;
         self.reader.turn_to(file);
