@@ -1,48 +1,25 @@
-//! The scrub of one disk as the node runs it: when a pass begins, how fast it goes, and what becomes of what it finds.
+//! The scrub of one disk, driven by its background thread.
 //!
-//! [`Scrubber`] belongs to the background thread of the disk, which calls [`Scrubber::step`]; [`ScrubCell`] is what other
-//! threads see. Always: a pass goes no faster than its period calls for (unless it was asked for by hand), and waits
-//! while reads wait; what is found is logged with its place, and a needle is marked damaged by the append lane, which
-//! alone writes the manifest.
-//!
-//! ```text
-//! Off ─asked─▶ Now      Resting ─due─▶ Running ─asked─▶ Now      Running, Now ─end─▶ Resting (Off when the period is 0)
-//! ```
+//! Always: one call of [`Scrubber::step`] reads one piece at most.
 
-use super::append;
-use super::job::{LaneJob, LaneWork};
-use super::state::DiskState;
-use super::unit::Unit;
+use super::report::{ScrubReport, ScrubSettings, ScrubState};
 use crate::base::clock::Moment;
 use crate::base::completion::Completion;
 use crate::base::ids::{Sequence, VolumeId};
 use crate::disk::Disk;
+use crate::io::append;
+use crate::io::job::{LaneJob, LaneWork};
+use crate::io::state::DiskState;
+use crate::io::unit::Unit;
 use crate::store::{Scrub, ScrubFile, ScrubFinding, ScrubKind, ScrubRecord, ScrubStep};
-use parking_lot::Mutex;
-use serde::Serialize;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How the disks are scrubbed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ScrubSettings {
-    /// A pass is spread over this long, and the next begins this long after it; zero: only by hand.
-    pub period: Duration,
-    /// The fastest that a pass may go.
-    pub bytes_per_s: u64,
-}
-
-impl ScrubSettings {
-    fn resting(&self) -> ScrubState {
-        if self.period.is_zero() { ScrubState::Off } else { ScrubState::Resting }
-    }
-}
-
 /// A small disk is done early rather than read in drops: at least a piece a second.
-const BYTES_PER_S_MIN: u64 = 1 << 20;
+pub(super) const BYTES_PER_S_MIN: u64 = 1 << 20;
 /// A start has other things to do than to scrub.
 const BEGIN_AFTER: Duration = Duration::from_secs(60);
 /// How often to look whether a pass is due.
@@ -59,93 +36,6 @@ const FINDINGS_KEPT: usize = 256;
 /// Needles that wait to be marked; behind that many the pass waits for the lane.
 const UNMARKED_MAX: usize = 64;
 
-/// What the scrub of a disk does now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ScrubState {
-    /// No pass is ever due.
-    #[default]
-    Off,
-    /// The next pass is not due yet.
-    Resting,
-    /// A pass is spread over its period.
-    Running,
-    /// A pass that was asked for goes as fast as it may.
-    Now,
-}
-
-/// The scrub of a disk at a glance. Times are milliseconds since 1970, UTC; 0 is never.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct ScrubReport {
-    /// What it does now.
-    pub state: ScrubState,
-    /// A pass at full speed was asked for, and has not ended.
-    pub requested: bool,
-    /// Of the current pass.
-    pub percent: u64,
-    /// Bytes of segments that the current pass has checked.
-    pub checked_bytes: u64,
-    /// Bytes of all segments of the current pass.
-    pub pass_bytes: u64,
-    /// What the current pass has found.
-    pub findings: u64,
-    /// When the current pass began.
-    pub begun_ms: u64,
-    /// When the last pass ended.
-    pub completed_ms: u64,
-    /// What the last pass had found.
-    pub completed_findings: u64,
-    /// Needles marked damaged since the start of the node.
-    pub needles_marked: u64,
-    /// Bytes read since the start of the node.
-    pub read_bytes: u64,
-}
-
-/// The scrub of a disk, with what it found.
-#[derive(Debug, Clone, Serialize)]
-pub struct DiskScrub {
-    /// Where the disk is.
-    pub place: String,
-    /// Its id.
-    pub disk: String,
-    /// How far it is.
-    pub scrub: ScrubReport,
-    /// What the current pass has found, or the last one when there is none; at most 256. Not kept over a restart.
-    pub found: Vec<ScrubFinding>,
-}
-
-/// What other threads see and say.
-#[derive(Debug, Default)]
-pub(super) struct ScrubCell {
-    requested: AtomicBool,
-    /// Jobs of the lane that mark needles and have not ended.
-    marking: Arc<AtomicUsize>,
-    told: Mutex<(ScrubReport, Vec<ScrubFinding>)>,
-}
-
-impl ScrubCell {
-    /// Before the background thread has looked.
-    pub(super) fn new(settings: &ScrubSettings) -> Self {
-        let report = ScrubReport { state: settings.resting(), ..ScrubReport::default() };
-        Self { told: Mutex::new((report, Vec::new())), ..Self::default() }
-    }
-
-    /// Asks for a pass at full speed; one that was asked for before goes on.
-    pub(super) fn request(&self) {
-        self.requested.store(true, Ordering::Release);
-    }
-
-    pub(super) fn report(&self) -> ScrubReport {
-        // In this order: a pass that ends between the two is still told as asked for.
-        let requested = self.requested.load(Ordering::Acquire);
-        ScrubReport { requested, ..self.told.lock().0 }
-    }
-
-    pub(super) fn found(&self) -> Vec<ScrubFinding> {
-        self.told.lock().1.clone()
-    }
-}
-
 /// One pass.
 struct Pass {
     scrub: Scrub,
@@ -159,7 +49,7 @@ struct Pass {
 }
 
 /// The scrub of one disk.
-pub(super) struct Scrubber {
+pub(in crate::io) struct Scrubber {
     unit: Arc<Unit>,
     disk: Arc<dyn Disk>,
     settings: ScrubSettings,
@@ -175,7 +65,7 @@ pub(super) struct Scrubber {
 }
 
 impl Scrubber {
-    pub(super) fn new(unit: Arc<Unit>, disk: Arc<dyn Disk>, settings: ScrubSettings) -> Self {
+    pub(in crate::io) fn new(unit: Arc<Unit>, disk: Arc<dyn Disk>, settings: ScrubSettings) -> Self {
         let opened = unit.clock.now();
         let record = ScrubFile::read(&*disk).unwrap_or_else(|error| {
             log::warn!("disk {}: where the scrub was cannot be read, it begins anew: {error}", unit.place);
@@ -199,7 +89,7 @@ impl Scrubber {
     }
 
     /// Does a piece, if one is due; returns how long the next can wait. To be called again sooner costs nothing.
-    pub(super) fn step(&mut self) -> Duration {
+    pub(in crate::io) fn step(&mut self) -> Duration {
         let now = self.unit.clock.now();
         let is_requested = self.unit.scrub.requested.load(Ordering::Acquire);
         if is_requested && !self.pass.as_ref().is_some_and(|pass| pass.is_requested) {
@@ -232,7 +122,7 @@ impl Scrubber {
     }
 
     /// The node stops: where the pass is, is remembered.
-    pub(super) fn stop(&mut self) {
+    pub(in crate::io) fn stop(&mut self) {
         if self.pass.is_some() {
             self.remember(self.unit.clock.now());
         }
@@ -439,127 +329,12 @@ impl Scrubber {
     }
 }
 
-fn percent(part: u64, whole: u64) -> u64 {
+pub(super) fn percent(part: u64, whole: u64) -> u64 {
     u64::try_from(u128::from(part) * 100 / u128::from(whole.max(1))).unwrap_or(100).min(100)
 }
 
 /// Bytes a second with which so many bytes are read in so many milliseconds, within bounds.
-fn pace(left: u64, left_ms: u128, most: u64) -> u64 {
+pub(super) fn pace(left: u64, left_ms: u128, most: u64) -> u64 {
     let needed = (u128::from(left) * 1000).div_ceil(left_ms.max(1));
     u64::try_from(needed).unwrap_or(u64::MAX).max(BYTES_PER_S_MIN).min(most)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::buffers::BufferPool;
-    use crate::base::clock::{Clock, ManualClock};
-    use crate::disk::{Call, FaultPlan, FaultyDisk, MemoryDisk};
-    use crate::io::{DiskSettings, Disks};
-    use crate::metrics::DiskMetrics;
-    use crate::store::StoreOptions;
-    use std::time::Instant;
-
-    #[test]
-    fn a_pass_goes_as_fast_as_its_period_calls_for() {
-        let day_ms = 86_400_000;
-        let most = 64 << 20;
-        assert_eq!(pace(14 * 86_400 * (5 << 20), 14 * day_ms, most), 5 << 20);
-        assert_eq!(pace(1 << 30, 14 * day_ms, most), BYTES_PER_S_MIN, "a small disk is done early");
-        assert_eq!(pace(1 << 44, day_ms, most), most, "never faster than it may");
-        assert_eq!(pace(1 << 40, 0, most), most, "late");
-        assert_eq!(percent(1, 3), 33);
-        assert_eq!(percent(0, 0), 0);
-    }
-
-    const DAY: Duration = Duration::from_secs(86_400);
-
-    struct Node {
-        disks: Arc<Disks>,
-        clock: Arc<ManualClock>,
-    }
-
-    impl Node {
-        fn on(disk: Arc<dyn Disk>, clock: &Arc<ManualClock>, days: u32) -> Self {
-            let settings = DiskSettings {
-                store: StoreOptions { reserve_bytes: Some(4096), ..StoreOptions::default() },
-                readers: 1,
-                read_queue_max: 8,
-                append_queue_max: 8,
-                append_queue_bytes_max: 1 << 20,
-                cache_bytes: 0,
-                share_in_bytes: 1 << 20,
-                share_out_bytes: 1 << 20,
-                scrub: ScrubSettings { period: DAY * days, bytes_per_s: 64 << 20 },
-            };
-            let metrics = [Arc::<DiskMetrics>::default()];
-            let shared: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
-            let disks = Disks::open(vec![disk], &settings, &BufferPool::new(0), &shared, &metrics).unwrap();
-            Self { disks, clock: Arc::clone(clock) }
-        }
-
-        fn report(&self) -> ScrubReport {
-            self.disks.scrub(false)[0].scrub
-        }
-
-        /// Lets time pass until the report is as it should be.
-        fn until(&self, step: Duration, what: &str, is: impl Fn(&ScrubReport) -> bool) -> ScrubReport {
-            let ends = Instant::now() + Duration::from_secs(60);
-            loop {
-                let report = self.report();
-                if is(&report) {
-                    return report;
-                }
-                assert!(Instant::now() < ends, "never came true: {what}: {report:?}");
-                self.clock.advance(step);
-                std::thread::sleep(Duration::from_millis(5));
-            }
-        }
-    }
-
-    #[test]
-    fn passes_come_by_themselves_and_are_remembered() {
-        let (disk, clock) = (MemoryDisk::new(), Arc::new(ManualClock::default()));
-        let node = Node::on(Arc::new(disk.clone()), &clock, 2);
-        assert_eq!((node.report().state, node.report().completed_ms), (ScrubState::Resting, 0));
-        let first = node.until(Duration::from_secs(5), "the first pass", |report| report.completed_ms > 0);
-        assert_eq!((first.completed_findings, first.requested), (0, false));
-        node.disks.close(Duration::from_secs(10));
-        drop(node);
-
-        let node = Node::on(Arc::new(disk.kill()), &clock, 2);
-        node.until(Duration::ZERO, "what was remembered", |report| report.completed_ms == first.completed_ms);
-        // Not before its time.
-        clock.advance(DAY);
-        let next =
-            node.until(Duration::from_secs(3600), "the second pass", |report| report.completed_ms > first.completed_ms);
-        assert!(next.completed_ms >= first.begun_ms + 2 * 86_400_000 - 3_600_000, "{next:?}");
-        node.disks.close(Duration::from_secs(10));
-    }
-
-    #[test]
-    fn without_a_period_only_what_is_asked_for_runs() {
-        let (disk, clock) = (MemoryDisk::new(), Arc::new(ManualClock::default()));
-        let node = Node::on(Arc::new(disk), &clock, 0);
-        clock.advance(DAY * 400);
-        assert_eq!((node.report().state, node.report().begun_ms), (ScrubState::Off, 0));
-        assert!(node.disks.scrub(true)[0].scrub.requested);
-        let ended = node.until(Duration::from_secs(1), "the pass", |report| !report.requested);
-        assert!(ended.completed_ms > 0 && ended.state == ScrubState::Off && ended.read_bytes > 0, "{ended:?}");
-        node.disks.close(Duration::from_secs(10));
-    }
-
-    #[test]
-    fn a_disk_that_takes_no_note_is_scrubbed_all_the_same() {
-        let (disk, clock) = (MemoryDisk::new(), Arc::new(ManualClock::default()));
-        let faulty = FaultyDisk::new(Arc::new(disk), FaultPlan::default());
-        let faults = faulty.faults();
-        let node = Node::on(Arc::new(faulty), &clock, 0);
-        faults.add(crate::disk::Fault::error(Call::Open, 5).on("scrub").for_good());
-        let told = node.disks.scrub(true);
-        assert!(told[0].scrub.requested && told[0].found.is_empty());
-        let ended = node.until(Duration::from_secs(1), "the pass", |report| !report.requested);
-        assert_eq!(ended.completed_findings, 1, "the file itself cannot be read");
-        node.disks.close(Duration::from_secs(10));
-    }
 }
