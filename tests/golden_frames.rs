@@ -75,6 +75,7 @@ fn requests() -> Vec<(&'static str, Request, ChecksumKind, u64, u32)> {
         ("get-range-request", Request::Get { id: id(), range: part }, Crc32, 7, 0),
         ("stat-request", Request::Stat(id()), Crc32, 8, 0),
         ("delete-request", Request::Delete(id()), Crc32, 9, 0),
+        ("scrub-request", Request::Scrub { now: true }, Crc32, 11, 0),
     ]
 }
 
@@ -107,11 +108,13 @@ fn replies() -> Vec<(&'static str, u8, u64, ChecksumKind, Answer, Received)> {
     let stored = Stored { id: id(), hash: content_hash(CONTENT), size: 10, durability: Durability::Disk };
     let head = |range| ContentHead { meta: meta(), range };
     let json = Bytes::from_static(b"{\"ready\":true}");
+    let scrub = Bytes::from_static(b"{\"disks\":[]}");
     let pong = Bytes::from_static(b"hello");
     let (first, more, cut) = (&b"0123"[..], &b"456789"[..], &b"4"[..]);
     let mut list = vec![
         ("ping-reply", Opcode::Ping, 2, Crc32, Answer::Pong(pong.clone()), Received::Pong(pong)),
         ("status-reply", Opcode::Status, 3, Crc32, Answer::Status(json.clone()), Received::Status(json)),
+        ("scrub-reply", Opcode::Scrub, 11, Crc32, Answer::Status(scrub.clone()), Received::Status(scrub)),
         ("put-reply", Opcode::Put, 4, Crc32c, Answer::Stored(stored), Received::Stored(stored)),
         ("get-reply-1", Opcode::Get, 6, Crc32, content(0..10, first), Received::Content(head(0..10), first.into())),
         ("get-reply-2", Opcode::Get, 6, Crc32, Answer::More(piece(more)), Received::More(more.into())),
@@ -271,6 +274,7 @@ fn read(header: &Header, body: &Bytes) -> Request {
         Operation::Stat(id) => Request::Stat(id),
         Operation::Delete(id) => Request::Delete(id),
         Operation::Status => Request::Status,
+        Operation::Scrub { now } => Request::Scrub { now },
     }
 }
 

@@ -12,6 +12,7 @@ mod ping;
 mod put;
 mod report;
 mod rm;
+mod scrub;
 mod serve;
 mod server;
 mod stat;
@@ -44,6 +45,7 @@ enum Command {
     Rm(rm::Rm),
     Status(status::Status),
     Ping(ping::Ping),
+    Scrub(scrub::Scrub),
     Volume(volume::Volume),
     Completions(completions::Completions),
 }
@@ -67,6 +69,7 @@ impl Command {
             Self::Rm(command) => command.run(),
             Self::Status(command) => command.run(),
             Self::Ping(command) => command.run(),
+            Self::Scrub(command) => command.run(),
             Self::Volume(command) => command.run(),
             Self::Completions(command) => command.run(),
         }

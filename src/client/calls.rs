@@ -197,6 +197,14 @@ impl Client {
         self.send(Request::Status, read_status).wait()
     }
 
+    /// The scrub of each disk, as JSON; `now` starts a pass at full speed first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn scrub(&self, now: bool) -> Result<serde_json::Value, ClientError> {
+        self.send(Request::Scrub { now }, read_status).wait()
+    }
+
     fn send<T>(&self, request: Request, read: fn(&Request, &mut Waiting) -> Result<T, ClientError>) -> Ticket<T> {
         Ticket::send(&self.pool, request, self.deadline, read)
     }

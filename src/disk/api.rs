@@ -9,6 +9,9 @@ use std::fmt::Debug;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
+/// What address, length and offset of a direct read are multiples of: no device or file system in use asks for more.
+pub const DIRECT_BYTES: usize = 4096;
+
 /// How to open a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Open {
@@ -18,6 +21,13 @@ pub enum Open {
     Write,
     /// A new file, for reading and writing; an existing one is an error.
     Create,
+    /// An existing file, for reading around the page cache, so that what is read is what the device has: `O_DIRECT`.
+    ///
+    /// Only [`File::read_at`] reads; address, length and offset are multiples of [`DIRECT_BYTES`] (see
+    /// [`DirectBuffer`](super::DirectBuffer)), else it is `InvalidInput`. What is dirty in the page cache is written back
+    /// first. A file system that refuses `O_DIRECT` is read plainly, and the pages of each read are dropped before and
+    /// after it; dirty pages stay, and are then what is read.
+    Direct,
 }
 
 /// What a name in the directory is.

@@ -1,6 +1,6 @@
 //! What every disk does, checked against the real one and the one in memory alike, and through a faulty one at rest.
 
-use super::{Disk, EntryKind, FaultPlan, FaultyDisk, File, MemoryDisk, Open, RealDisk};
+use super::{DIRECT_BYTES, DirectBuffer, Disk, EntryKind, FaultPlan, FaultyDisk, File, MemoryDisk, Open, RealDisk};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
@@ -109,6 +109,37 @@ fn a_cached_read_is_all_there_is_or_none() {
         file.resident(0, 10).unwrap();
         file.drop_pages().unwrap();
         assert_eq!(read(&*file, 0, 10), b"0123456789");
+    });
+}
+
+#[test]
+fn a_direct_read_is_aligned_and_short_only_at_the_end() {
+    on_each_disk(|disk| {
+        assert_eq!(kind(disk.open("x", Open::Direct)), io::ErrorKind::NotFound);
+        let file = disk.open("x", Open::Create).unwrap();
+        let expected: Vec<u8> = (0..50_000u32).map(|n| (n % 251) as u8).collect();
+        write(&*file, &expected, 0);
+        let direct = disk.open("x", Open::Direct).unwrap();
+        let mut buffer = DirectBuffer::new(8 * DIRECT_BYTES);
+        let mut seen = Vec::new();
+        loop {
+            let filled = direct.read_at(buffer.bytes_mut(), seen.len() as u64).unwrap();
+            seen.extend_from_slice(&buffer.bytes()[..filled]);
+            if filled < buffer.capacity() {
+                break;
+            }
+        }
+        assert!(seen == expected, "what is dirty is read too");
+        write(&*file, b"new", 4096);
+        assert_eq!(direct.read_at(buffer.bytes_mut(), 4096).unwrap(), 8 * DIRECT_BYTES);
+        assert_eq!(&buffer.bytes()[..3], b"new", "and what was written after it was opened");
+        assert_eq!(direct.read_at(buffer.bytes_mut(), 1 << 30).unwrap(), 0);
+        assert_eq!(direct.len().unwrap(), 50_000);
+        assert_eq!(kind(direct.read_at(buffer.bytes_mut(), 512)), io::ErrorKind::InvalidInput);
+        assert_eq!(kind(direct.read_at(&mut buffer.bytes_mut()[..100], 0)), io::ErrorKind::InvalidInput);
+        assert_eq!(kind(direct.read_at(&mut buffer.bytes_mut()[1..4097], 0)), io::ErrorKind::InvalidInput);
+        assert_eq!(direct.read_cached_at(&mut [0], 0).unwrap(), None);
+        assert!(direct.write_all_at(&mut [IoSlice::new(b"no")], 0).is_err() && direct.set_len(0).is_err());
     });
 }
 

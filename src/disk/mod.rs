@@ -5,6 +5,7 @@
 //! integration tests and people can use it.
 
 mod api;
+mod direct;
 mod error;
 mod faulty;
 mod kernel;
@@ -15,7 +16,8 @@ mod real;
 #[cfg(test)]
 mod behaviour;
 
-pub use api::{Disk, Entry, EntryKind, File, Lock, Open, Space};
+pub use api::{DIRECT_BYTES, Disk, Entry, EntryKind, File, Lock, Open, Space};
+pub use direct::DirectBuffer;
 pub use error::{is_full, is_shortage};
 pub use faulty::{Call, Fault, FaultPlan, Faults, FaultyDisk};
 pub use memory::MemoryDisk;

@@ -4,15 +4,17 @@
 //! a directory that is moved or mounted over while the node runs stays the one it was; descriptors are not inherited.
 //! Only EINTR is retried.
 
-use super::api::{Disk, Entry, EntryKind, File, Lock, Open, Space};
-use super::{kernel, name};
+use super::api::{DIRECT_BYTES, Disk, Entry, EntryKind, File, Lock, Open, Space};
+use super::{direct, kernel, name};
 use crate::base::limits::GATHER_PARTS_MAX;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Advice, AtFlags, Dir, FallocateFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
 use std::io::{self, IoSlice, IoSliceMut};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A directory of the machine.
 #[derive(Debug)]
@@ -37,6 +39,26 @@ impl RealDisk {
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let mode = Mode::RUSR | Mode::WUSR;
         Ok(retry_on_intr(|| rustix::fs::openat(&self.directory, name, flags, mode))?)
+    }
+
+    fn open_direct(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let (file, plain) = match self.open_at(name, OFlags::RDONLY | OFlags::DIRECT) {
+            Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
+                (self.open_at(name, OFlags::RDONLY)?, true)
+            }
+            other => (other?, false),
+        };
+        // No page beyond those of a read is brought in.
+        advise(&file, Advice::Random)?;
+        Ok(Arc::new(DirectFile { file: RealFile(file), plain: AtomicBool::new(plain) }))
+    }
+}
+
+/// Advice only: a file system may have none to take.
+fn advise(file: &OwnedFd, advice: Advice) -> io::Result<()> {
+    match rustix::fs::fadvise(file, 0, None, advice) {
+        Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -80,14 +102,11 @@ impl Disk for RealDisk {
             Open::Read => OFlags::RDONLY,
             Open::Write => OFlags::RDWR,
             Open::Create => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+            Open::Direct => return self.open_direct(name),
         };
         let file = self.open_at(name, flags)?;
         if how == Open::Read {
-            match rustix::fs::fadvise(&file, 0, None, Advice::Random) {
-                // Advice only: a file system may have none to take.
-                Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL) => {}
-                Err(error) => return Err(error.into()),
-            }
+            advise(&file, Advice::Random)?;
         }
         Ok(Arc::new(RealFile(file)))
     }
@@ -259,6 +278,114 @@ impl File for RealFile {
     }
 }
 
+/// A file that is read around the page cache.
+#[derive(Debug)]
+struct DirectFile {
+    file: RealFile,
+    /// The file system has no such reads: pages are dropped before and after each read instead.
+    plain: AtomicBool,
+}
+
+impl DirectFile {
+    fn read_direct(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < into.len() {
+            let at = offset + name::length(filled);
+            match retry_on_intr(|| rustix::io::pread(&self.file.0, &mut into[filled..], at))? {
+                0 => break,
+                more => filled += more,
+            }
+            // A read that ends inside a page has come to the end of the file; going on there would be refused.
+            if !filled.is_multiple_of(DIRECT_BYTES) {
+                break;
+            }
+        }
+        Ok(filled)
+    }
+
+    fn read_dropping(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.drop_range(offset, into.len())?;
+        let filled = self.file.read_at(into, offset)?;
+        self.drop_range(offset, into.len())?;
+        Ok(filled)
+    }
+
+    fn drop_range(&self, offset: u64, bytes: usize) -> io::Result<()> {
+        let bytes = NonZeroU64::new(name::length(bytes));
+        match rustix::fs::fadvise(&self.file.0, offset, bytes, Advice::DontNeed) {
+            // A file system without pages has none to drop.
+            Ok(()) | Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl File for DirectFile {
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        name::end_of(offset, name::length(into.len()))?;
+        direct::check(into, offset)?;
+        if into.is_empty() {
+            return Ok(0);
+        }
+        if !self.plain.load(Ordering::Relaxed) {
+            match self.read_direct(into, offset) {
+                // Some file systems refuse only when they are read.
+                Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
+                    rustix::fs::fcntl_setfl(&self.file.0, OFlags::empty())?;
+                    self.plain.store(true, Ordering::Relaxed);
+                }
+                other => return other,
+            }
+        }
+        self.read_dropping(into, offset)
+    }
+
+    fn read_cached_at(&self, into: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
+        name::end_of(offset, name::length(into.len()))?;
+        Ok(None)
+    }
+
+    fn resident(&self, offset: u64, bytes: u64) -> io::Result<bool> {
+        self.file.resident(offset, bytes)
+    }
+
+    fn write_all_at(&self, _: &mut [IoSlice<'_>], _: u64) -> io::Result<()> {
+        Err(Errno::BADF.into())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    fn start_writeback(&self, offset: u64, bytes: u64) -> io::Result<()> {
+        self.file.start_writeback(offset, bytes)
+    }
+
+    fn allocate(&self, _: u64, _: u64) -> io::Result<()> {
+        Err(Errno::BADF.into())
+    }
+
+    fn punch(&self, _: u64, _: u64) -> io::Result<()> {
+        Err(Errno::BADF.into())
+    }
+
+    fn set_len(&self, _: u64) -> io::Result<()> {
+        Err(Errno::BADF.into())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn drop_pages(&self) -> io::Result<()> {
+        self.file.drop_pages()
+    }
+}
+
 impl RealFile {
     fn change_room(&self, how: FallocateFlags, offset: u64, bytes: u64) -> io::Result<()> {
         name::end_of(offset, bytes)?;
@@ -272,4 +399,24 @@ impl RealFile {
 
 fn size(stat: &Stat) -> u64 {
     u64::try_from(stat.st_size).expect("the kernel has no negative sizes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::DirectBuffer;
+
+    #[test]
+    fn a_file_system_without_direct_reads_is_read_plainly() {
+        let place = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(place.path()).unwrap();
+        std::fs::write(place.path().join("x"), [7; 10_000]).unwrap();
+        let file = RealFile(disk.open_at("x", OFlags::RDONLY).unwrap());
+        let direct = DirectFile { file, plain: AtomicBool::new(true) };
+        let mut buffer = DirectBuffer::new(8192);
+        assert_eq!(direct.read_at(buffer.bytes_mut(), 0).unwrap(), 8192);
+        assert_eq!(direct.read_at(buffer.bytes_mut(), 8192).unwrap(), 10_000 - 8192);
+        assert!(buffer.bytes()[..10_000 - 8192].iter().all(|&byte| byte == 7));
+        assert!(direct.read_at(buffer.bytes_mut(), 512).is_err(), "the contract is the same");
+    }
 }

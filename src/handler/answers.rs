@@ -1,7 +1,7 @@
 //! How the ends of disk work read as answers. Any thread.
 
 use super::content::{Rest, Source};
-use crate::io::{AppendEnd, DeleteEnd, Head, Opened, PieceEnd, ReadEnd, Refused};
+use crate::io::{AppendEnd, DeleteEnd, DiskScrub, Head, Opened, PieceEnd, ReadEnd, Refused};
 use crate::request::{Answer, Attributes, Content, Durability, Meta, Piece, Refusal, Stage, Status, Stored};
 use std::sync::Arc;
 
@@ -118,6 +118,12 @@ pub(super) fn of_refused(refused: Refused) -> Answer {
         Refused::Closed => Refusal::new(Status::ShuttingDown, "the node is stopping: use another connection"),
         Refused::NoDisk => Refusal::new(Status::Unavailable, "no disk takes requests now; see `larder status`"),
     })
+}
+
+/// What the scrubs of the disks say, as JSON.
+pub(super) fn of_scrub(disks: &[DiskScrub]) -> Answer {
+    let text = serde_json::to_vec(&serde_json::json!({ "disks": disks })).expect("reports have text keys only");
+    Answer::Status(text.into())
 }
 
 pub(super) fn not_found() -> Answer {

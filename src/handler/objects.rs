@@ -66,8 +66,9 @@ impl Handler {
 
     fn delete(&mut self, id: ObjectId, call: Call<'_>) -> Outcome<Operation> {
         let target = match self.disks.find(&mut self.views, id) {
-            // A deleted object too: the cookie decides whether this is a repeat or a guess.
-            Found::Object(target) | Found::Deleted(target) => target,
+            // A deleted object too: the cookie decides whether this is a repeat or a guess. Of a damaged one the head may
+            // be whole, which is all that a delete needs.
+            Found::Object(target) | Found::Deleted(target) | Found::Damaged(target) => target,
             other => return Outcome::Answered(absent(&other)),
         };
         let responder = call.responder;
@@ -113,6 +114,7 @@ impl Service for Handler {
             Operation::Get { id, range } => self.read(id, range, false, call),
             Operation::Stat(id) => self.read(id, None, true, call),
             Operation::Delete(id) => self.delete(id, call),
+            Operation::Scrub { now } => Outcome::Answered(answers::of_scrub(&self.disks.scrub(now))),
             Operation::Status => Outcome::Answered(Answer::Status(self.status.describe(&self.disks))),
         }
     }
@@ -128,7 +130,7 @@ fn answer_of(end: ReadEnd, head_only: bool, source: &Arc<Source>) -> Answer {
 
 fn absent(found: &Found) -> Answer {
     match found {
-        Found::Damaged => answers::damaged(),
+        Found::Damaged(_) => answers::damaged(),
         Found::Unavailable => Answer::refused(
             Status::Unavailable,
             "the object's volume is on no disk that is present; see `larder status`",

@@ -16,10 +16,11 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) fn run(
     unit: &Arc<Unit>,
     disk: &Arc<dyn Disk>,
-    chores: Vec<Box<dyn Chore>>,
+    chores: impl FnOnce() -> Vec<Box<dyn Chore>>,
     stop: &crossbeam_channel::Receiver<()>,
 ) {
-    let mut chores = Chores::new(chores, unit.clock.now());
+    // Made here, for some read where they left off.
+    let mut chores = Chores::new(chores(), unit.clock.now());
     let mut is_warned = false;
     let mut looked = Moment::default();
     loop {

@@ -4,10 +4,14 @@
 //! longer one while requests wait for the disk; when garbage grows all the same, or room is short, it stops yielding. What
 //! it found out about the disk goes to the disk's state.
 
+use super::append;
 use super::chores::Chore;
+use super::job::{LaneJob, LaneWork};
 use super::orders::{Order, OrderBook};
 use super::state::Event;
 use super::unit::Unit;
+use crate::base::clock::Moment;
+use crate::base::completion::Completion;
 use crate::store::{Compacted, Compaction, CompactionStep, Obstacle};
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
 use std::sync::Arc;
@@ -122,11 +126,16 @@ impl Compactor {
         match obstacle {
             Obstacle::Stale => {}
             Obstacle::Full { .. } => log::warn!("disk {place}: compaction: {obstacle}"),
-            Obstacle::Damaged { .. } => {
+            Obstacle::Damaged { volume, sequence, .. } => {
                 self.unit.metrics.damaged.increment();
                 log::error!(
-                    "disk {place}: compaction: {obstacle}; its segment stays as it is, run `larder scrub --now`"
+                    "disk {place}: compaction: {obstacle}; it is marked damaged, and its segment stays as it is"
                 );
+                let done = Completion::new(|_marked: u64| ());
+                let work = LaneWork::Damage { volume: *volume, first: *sequence, count: 1, done };
+                let job = LaneJob { work, queued: self.unit.clock.now(), deadline: Moment(u64::MAX) };
+                // One that finds no place is met again when the segment is tried again.
+                drop(append::submit(&self.unit, job));
             }
             Obstacle::Io { .. } if obstacle.is_write_failure() => {
                 self.unit.metrics.errors.increment();

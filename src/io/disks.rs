@@ -16,6 +16,7 @@ use super::placement::Placement;
 use super::read::{Reading, Target};
 use super::reader;
 use super::report::DiskReport;
+use super::scrub::{DiskScrub, ScrubCell, ScrubSettings};
 use super::start::{Named, Workers, start, tell_left_out, tell_opened};
 use super::state::{DiskState, Event, StateCell};
 use super::suspicion::Suspicion;
@@ -61,6 +62,8 @@ pub struct DiskSettings {
     pub suspect_for: Duration,
     /// What compaction may take.
     pub pace: CompactionPace,
+    /// How they are scrubbed.
+    pub scrub: ScrubSettings,
     /// A disk whose opening makes no progress for this long is left out.
     pub open_stall: Duration,
 }
@@ -94,8 +97,8 @@ pub enum Found {
     Object(Target),
     /// A deleted object, whose needle is still there.
     Deleted(Target),
-    /// A needle that is known to be damaged.
-    Damaged,
+    /// A needle that is known to be damaged; its head may be whole.
+    Damaged(Target),
     /// Nothing.
     Absent,
     /// A volume that this node gave out and that is on no present disk.
@@ -191,6 +194,23 @@ impl Disks {
         }
     }
 
+    /// The scrub of each disk, with what it found; `now` asks for a pass at full speed first.
+    #[must_use]
+    pub fn scrub(&self, now: bool) -> Vec<DiskScrub> {
+        let told = |unit: &Arc<Unit>| {
+            if now {
+                unit.scrub.request();
+            }
+            DiskScrub {
+                place: unit.place.clone(),
+                disk: unit.identity.disk.to_string(),
+                scrub: unit.scrub.report(),
+                found: unit.scrub.found(),
+            }
+        };
+        self.units.iter().map(told).collect()
+    }
+
     /// Bytes in the cache of verified blocks.
     #[must_use]
     pub fn cache_bytes(&self) -> u64 {
@@ -231,7 +251,7 @@ impl Disks {
             match view.locate(id.volume, id.sequence) {
                 Located::Object(place) => return Found::Object(target(place)),
                 Located::Deleted(place) => return Found::Deleted(target(place)),
-                Located::Damaged(_) => return Found::Damaged,
+                Located::Damaged(place) => return Found::Damaged(target(place)),
                 Located::OtherKind | Located::Absent => seen = true,
                 Located::NoVolume => {}
             }
@@ -446,6 +466,7 @@ impl Shared<'_> {
             looking_since: AtomicU64::new(u64::MAX),
             background_since: AtomicU64::new(u64::MAX),
             view_changed: OnceLock::new(),
+            scrub: ScrubCell::new(&settings.scrub),
             findings: opened.report.findings.clone(),
             compaction: parking_lot::Mutex::default(),
             total_bytes: AtomicU64::new(total),

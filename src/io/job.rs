@@ -3,7 +3,7 @@
 use crate::base::budget::Reservation;
 use crate::base::clock::Moment;
 use crate::base::completion::Completion;
-use crate::base::ids::{ContentHash, Cookie, ObjectId, Origin};
+use crate::base::ids::{ContentHash, Cookie, ObjectId, Origin, Sequence, VolumeId};
 use crate::base::payload::Payload;
 use crate::base::range::ByteRange;
 use crate::io::read::{Reading, Target};
@@ -198,8 +198,21 @@ pub(super) struct LaneJob {
 
 #[derive(Debug)]
 pub(super) enum LaneWork {
-    Put { append: Append, done: Completion<AppendEnd> },
-    Delete { id: ObjectId, done: Completion<DeleteEnd> },
+    Put {
+        append: Append,
+        done: Completion<AppendEnd>,
+    },
+    Delete {
+        id: ObjectId,
+        done: Completion<DeleteEnd>,
+    },
+    /// Marks needles that the scrub found damaged; ends with how many were.
+    Damage {
+        volume: VolumeId,
+        first: Sequence,
+        count: u64,
+        done: Completion<u64>,
+    },
 }
 
 impl LaneWork {
@@ -208,6 +221,7 @@ impl LaneWork {
         let (payload, attributes) = match self {
             Self::Put { append, .. } => (append.payload.bytes.len(), append.attributes.len()),
             Self::Delete { .. } => (TOMBSTONE_BYTES, 0),
+            Self::Damage { .. } => return 0,
         };
         let payload = u32::try_from(payload).expect("an object is at most a chunk");
         let attributes = u16::try_from(attributes).expect("attributes are at most 4 KiB");
@@ -220,7 +234,7 @@ impl LaneWork {
             Self::Put { append, .. } => {
                 append.payload.room.as_ref().map_or(append.payload.bytes.len(), Reservation::bytes)
             }
-            Self::Delete { .. } => 0,
+            Self::Delete { .. } | Self::Damage { .. } => 0,
         }
     }
 }

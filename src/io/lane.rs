@@ -11,7 +11,7 @@ use super::state::Event;
 use super::unit::Unit;
 use crate::base::clock::Moment;
 use crate::base::completion::Completion;
-use crate::base::ids::ContentHash;
+use crate::base::ids::{ContentHash, Sequence, VolumeId};
 use crate::base::limits::GROUP_NEEDLES_MAX;
 use crate::base::queue::{Closed, QueueReceiver};
 use crate::store::{AppendError, Appended, Appender, Entry, VolumeNumbers};
@@ -176,6 +176,7 @@ impl Lane {
             match job.work {
                 LaneWork::Put { done, .. } => done.complete(AppendEnd::Expired),
                 LaneWork::Delete { done, .. } => done.complete(DeleteEnd::Expired),
+                LaneWork::Damage { done, .. } => done.complete(0),
             }
             return;
         }
@@ -199,7 +200,26 @@ impl Lane {
                 self.group.ends.push(End::Delete { done });
                 self.group.entries.push(Entry::Delete { id });
             }
+            // Not a needle, so not part of the group: the manifest takes it at once.
+            LaneWork::Damage { volume, first, count, done } => self.damage(volume, first, count, done),
         }
+    }
+
+    fn damage(&mut self, volume: VolumeId, first: Sequence, count: u64, done: Completion<u64>) {
+        let marked = self.appender.damage(volume, first, count).unwrap_or_else(|error| {
+            let place = &self.unit.place;
+            log::error!(
+                "disk {place}: volume {:x}, sequence {:x} is marked damaged until the next start only: {error}",
+                volume.0,
+                first.0
+            );
+            if matches!(error, AppendError::Failed(_)) {
+                self.note(&error);
+            }
+            0
+        });
+        self.count_out(0);
+        done.complete(marked);
     }
 
     fn commit(&mut self) {

@@ -21,6 +21,7 @@ mod placement;
 mod read;
 mod reader;
 mod report;
+mod scrub;
 mod start;
 mod state;
 mod suspicion;
@@ -35,6 +36,7 @@ pub use opening::{Directory, OpenError};
 pub use placement::Placement;
 pub use read::{Reading, Target};
 pub use report::DiskReport;
+pub use scrub::{DiskScrub, ScrubReport, ScrubSettings, ScrubState};
 pub use state::DiskState;
 
 /// What a reading begins with; part of what the ends of reads carry.

@@ -1,6 +1,7 @@
 //! What `status` tells about a disk.
 
 use super::opening::LeftOut;
+use super::scrub::ScrubReport;
 use super::state::DiskState;
 use super::unit::Unit;
 use crate::metrics::Summary;
@@ -82,6 +83,8 @@ pub struct DiskReport {
     pub damaged: u64,
     /// Errors of the disk.
     pub errors: u64,
+    /// Its scrub.
+    pub scrub: ScrubReport,
     /// Time that reads waited.
     pub read_wait: Summary,
     /// Time that reads took.
@@ -164,6 +167,7 @@ impl DiskReport {
             syncs: metrics.syncs.value(),
             damaged: metrics.damaged.value(),
             errors: metrics.errors.value(),
+            scrub: unit.scrub.report(),
             read_wait: metrics.read_wait.summary(),
             read: metrics.read.summary(),
             append_wait: metrics.append_wait.summary(),

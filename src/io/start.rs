@@ -12,6 +12,7 @@ use super::numbers::Numbers;
 use super::opening::LeftOut;
 use super::orders::orders;
 use super::reader;
+use super::scrub::Scrubber;
 use super::unit::Unit;
 use crate::base::queue::QueueReceiver;
 use crate::base::thread;
@@ -54,8 +55,12 @@ pub(super) fn start(
     let name = format!("disk-{disk}-lane");
     threads.push((name.clone(), thread::spawn(&name, move || lane.run())?));
     let compactor = Compactor::new(Arc::clone(unit), workers.compaction, book, settings.pace);
-    let chores: Vec<Box<dyn Chore>> = vec![Box::new(compactor)];
     let (unit, device, stopped) = (Arc::clone(unit), workers.disk, workers.stopped);
+    let scrub = (Arc::clone(&unit), Arc::clone(&device), settings.scrub);
+    let chores = move || -> Vec<Box<dyn Chore>> {
+        let (unit, device, settings) = scrub;
+        vec![Box::new(compactor), Box::new(Scrubber::new(unit, device, settings))]
+    };
     let name = format!("disk-{disk}-back");
     threads.push((name.clone(), thread::spawn(&name, move || background::run(&unit, &device, chores, &stopped))?));
     Ok(())

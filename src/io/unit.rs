@@ -5,6 +5,7 @@
 use super::blocks::Blocks;
 use super::gate::Gate;
 use super::job::{LaneJob, ReadJob};
+use super::scrub::ScrubCell;
 use super::state::{Event, StateCell};
 use super::suspicion::Suspicion;
 use crate::base::buffers::BufferPool;
@@ -50,6 +51,7 @@ pub(super) struct Unit {
     /// Room on the file system, as the background thread last saw it; free for objects.
     pub(super) total_bytes: AtomicU64,
     pub(super) free_bytes: AtomicU64,
+    pub(super) scrub: ScrubCell,
     pub(super) stopping: AtomicBool,
     /// Jobs are refused from here on: the node is being stopped.
     pub(super) closed: AtomicBool,

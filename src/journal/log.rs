@@ -205,6 +205,46 @@ impl LogContent {
     }
 }
 
+/// What is wrong with the bytes of a whole log: where, and what. Every byte counts: what is no record must be zeros.
+#[must_use]
+pub fn log_damage(bytes: &[u8], magic: u64) -> Vec<(u64, String)> {
+    let whole = |header: &&[u8; HEADER_BYTES]| {
+        u64_at(header, 0) == magic && keyed(0, &header[AT_VERSION..]) == u64_at(header, AT_CHECKSUM)
+    };
+    let Some(header) = bytes.first_chunk::<HEADER_BYTES>().filter(whole) else {
+        return vec![(0, "the head of the log does not verify".to_string())];
+    };
+    let salt = u64_at(header, AT_SALT);
+    let mut damages = Vec::new();
+    let (mut at, mut next) = (HEADER_BYTES, 0);
+    while at < bytes.len() {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let Some(zeros) = rest.iter().position(|&byte| byte != 0) else { break };
+        // Records follow each other on multiples of 8, or begin on a sector.
+        at += zeros / 8 * 8;
+        let here = bytes.get(at..).unwrap_or_default();
+        let in_place = zeros == 0 || at.is_multiple_of(usize::try_from(SECTOR_BYTES).unwrap_or(1));
+        match parse_record(here, salt).filter(|(number, ..)| *number >= next && in_place) {
+            Some((number, _, _, length)) => {
+                if number > next {
+                    damages.push((at as u64, format!("records {next} to {} are missing before it", number - 1)));
+                }
+                next = number + 1;
+                at += length;
+            }
+            None => {
+                damages.push((at as u64, format!("neither a whole record nor zeros; record {next} was due")));
+                // The next whole record, wherever it is.
+                at += 8;
+                while at < bytes.len() && parse_record(bytes.get(at..).unwrap_or_default(), salt).is_none() {
+                    at += 8;
+                }
+            }
+        }
+    }
+    damages
+}
+
 impl RecordLog {
     /// Makes a new log with these records under a temporary name, and puts it in place of `name` durably.
     ///

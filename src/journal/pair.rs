@@ -56,6 +56,21 @@ fn parse_slot(magic: u64, slot: u64, bytes: &[u8]) -> Option<Slot> {
     Some((u32_at(head, AT_VERSION), u64_at(head, AT_COUNTER), body))
 }
 
+/// What is wrong with a slot: where in it, and what. Every byte counts: those behind the body must be zeros. A slot of
+/// zeros only was never written; whether that may be is for the caller to know.
+#[must_use]
+pub fn slot_damage(magic: u64, slot: u64, bytes: &[u8]) -> Option<(usize, &'static str)> {
+    if bytes.iter().all(|&byte| byte == 0) {
+        return None;
+    }
+    let Some((_, _, body)) = parse_slot(magic, slot, bytes) else {
+        return Some((0, "a slot does not verify"));
+    };
+    let end = SLOT_OVERHEAD_BYTES + body.len();
+    let used = bytes.iter().skip(end).position(|&byte| byte != 0)?;
+    Some((end + used, "the bytes behind a slot's body are not zeros"))
+}
+
 /// What the newest whole slot says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairContent {

@@ -154,6 +154,12 @@ pub struct DiskMetrics {
     pub entered_suspect: Counter,
     /// Times that it failed, or was left out at start: at most one.
     pub entered_failed: Counter,
+    /// Bytes that the scrub has read.
+    pub scrubbed_bytes: Counter,
+    /// What the scrub has found.
+    pub scrub_findings: Counter,
+    /// Needles that were marked damaged because of it.
+    pub scrub_marked: Counter,
     /// See [`Stage::DiskQueue`], of reads.
     pub read_wait: Histogram,
     /// See [`Stage::Disk`], of reads.

@@ -14,7 +14,7 @@ use crate::base::thread;
 use crate::binary::Binary;
 use crate::disk::Disk;
 use crate::handler::Handler;
-use crate::io::{CompactionPace, Directory, DiskSettings, Disks};
+use crate::io::{CompactionPace, Directory, DiskSettings, Disks, ScrubSettings};
 use crate::metrics::{Counter, DiskMetrics, NodeMetrics, ProcessorMetrics};
 use crate::net::{Acceptor, Bound, Control, Inbox, Listener, Processor, ProcessorParts, Quota, Settings};
 use crate::request::Limits;
@@ -257,6 +257,10 @@ fn disk_settings(configuration: &Configuration, disks: usize) -> DiskSettings {
         suspect_after: Duration::from_millis(configuration.suspect_after_ms),
         suspect_for: Duration::from_millis(configuration.suspect_for_ms),
         open_stall: Duration::from_millis(configuration.open_stall_ms),
+        scrub: ScrubSettings {
+            period: Duration::from_secs(configuration.scrub_days * 86_400),
+            bytes_per_s: configuration.scrub_bytes_per_s,
+        },
     }
 }
 

@@ -24,7 +24,7 @@ pub enum Answer {
     Stat(Arc<Meta>),
     /// The object is deleted; a repeat says the same.
     Deleted(Durability),
-    /// The node, as a JSON text.
+    /// The node, or the scrub of its disks, as a JSON text.
     Status(Bytes),
     /// It was not done.
     Refused(Refusal),

@@ -26,6 +26,11 @@ pub enum Operation {
     Delete(ObjectId),
     /// Describes the node, as JSON.
     Status,
+    /// Describes the scrub of each disk, as JSON.
+    Scrub {
+        /// Start a pass at full speed first.
+        now: bool,
+    },
 }
 
 /// An object to be stored.

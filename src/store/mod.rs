@@ -24,6 +24,7 @@ mod recovery;
 mod recovery_copy;
 mod replay;
 mod reserve;
+mod scrub;
 mod segment;
 mod segment_header;
 mod slots;
@@ -46,6 +47,7 @@ pub use open::{OpenReport, Opened, check_identity, check_options, open, open_wat
 pub use owner::{Owner, look_for, new_owner, owner, probe_lock};
 pub use recovery::{Cut, Finding};
 pub use reserve::{Loan, Reserve};
+pub use scrub::{Scrub, ScrubFile, ScrubFinding, ScrubKind, ScrubProgress, ScrubRecord, ScrubStep};
 pub use segment::{Counts, Located, Place, Segment};
 pub use superblock::Superblock;
 

@@ -10,6 +10,8 @@ pub const SUPERBLOCK: &str = "superblock";
 pub const MANIFEST: &str = "manifest";
 /// How far the open segments were synced.
 pub const MARK: &str = "mark";
+/// How far the scrub is.
+pub const SCRUB: &str = "scrub";
 /// Room kept for deletes and compaction on a full disk.
 pub const RESERVE: &str = "reserve";
 

@@ -208,19 +208,15 @@ impl Segment {
         }
     }
 
-    /// All needles that are published, in the order of their sequences and of their places in the file.
-    pub(super) fn entries(&self) -> Box<dyn Iterator<Item = (Sequence, Slot)> + '_> {
-        let base = self.base.0;
-        match &self.index {
-            Index::Dense(slots) => {
-                let past = self.next().0.saturating_sub(base).min(slots.capacity());
-                let all = (0..past).map(move |offset| (offset, slots.load(offset)));
-                Box::new(all.filter(|(_, slot)| !slot.is_absent()).map(move |(at, slot)| (Sequence(base + at), slot)))
-            }
-            Index::Sparse { sparse, .. } => {
-                Box::new(sparse.entries().map(move |(at, slot)| (Sequence(base + at), slot)))
-            }
-        }
+    /// The needles from `from` on that the index knows, in order of sequence, which is that of position; several may
+    /// share a position when they are damaged.
+    pub(super) fn entries(&self, from: Sequence) -> impl Iterator<Item = (Sequence, Slot)> + '_ {
+        let mut at = from;
+        std::iter::from_fn(move || {
+            let found = self.needle_from(at)?;
+            at = found.0.plus(1);
+            Some(found)
+        })
     }
 
     /// Looks a sequence up that belongs to this segment.

@@ -20,10 +20,12 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-const MAGIC: u64 = u64::from_le_bytes(*b"LARDSUPR");
+/// Says that a file is a superblock.
+pub const SUPERBLOCK_MAGIC: u64 = u64::from_le_bytes(*b"LARDSUPR");
 /// The version of the whole directory.
 pub const FORMAT_VERSION: u32 = 1;
-const SLOT_BYTES: usize = 4096;
+/// Bytes of one of its slots.
+pub const SLOT_BYTES: usize = 4096;
 const BODY_BYTES: usize = 56;
 
 /// The open superblock of one disk. It holds the directory against other processes while it lives.
@@ -69,7 +71,8 @@ impl SuperblockContent {
     pub fn read(disk: &dyn Disk) -> Result<Self, StoreError> {
         let place = || format!("{}/{}", disk.place(), names::SUPERBLOCK);
         let file = disk.open(names::SUPERBLOCK, Open::Read).map_err(StoreError::io(disk, names::SUPERBLOCK, "open"))?;
-        let read = Pair::read(&file, MAGIC, SLOT_BYTES).map_err(StoreError::io(disk, names::SUPERBLOCK, "read"))?;
+        let read =
+            Pair::read(&file, SUPERBLOCK_MAGIC, SLOT_BYTES).map_err(StoreError::io(disk, names::SUPERBLOCK, "read"))?;
         let (content, slot) = read.ok_or_else(|| StoreError::Superblock { place: place() })?;
         if content.version > FORMAT_VERSION {
             return Err(StoreError::Newer { place: place(), found: content.version, known: FORMAT_VERSION });
@@ -99,7 +102,7 @@ impl Superblock {
         let temporary = format!("{}.tmp", names::SUPERBLOCK);
         let make = || -> io::Result<Pair> {
             let file = disk.open(&temporary, Open::Create)?;
-            let mut pair = Pair::resume(Arc::clone(&file), MAGIC, FORMAT_VERSION, SLOT_BYTES, None);
+            let mut pair = Pair::resume(Arc::clone(&file), SUPERBLOCK_MAGIC, FORMAT_VERSION, SLOT_BYTES, None);
             let body = encode(&identity, VolumeId(0));
             pair.write(&body)?;
             pair.write(&body)?;
@@ -124,7 +127,7 @@ impl Superblock {
     ) -> Result<Self, StoreError> {
         let file: Arc<dyn File> =
             disk.open(names::SUPERBLOCK, Open::Write).map_err(StoreError::io(disk, names::SUPERBLOCK, "open"))?;
-        let pair = Pair::resume(file, MAGIC, FORMAT_VERSION, SLOT_BYTES, Some(content.held));
+        let pair = Pair::resume(file, SUPERBLOCK_MAGIC, FORMAT_VERSION, SLOT_BYTES, Some(content.held));
         let superblock = Self {
             identity: content.identity,
             place: disk.place(),

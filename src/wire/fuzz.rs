@@ -90,6 +90,7 @@ fn request_of(operation: Operation) -> Request {
         Operation::Stat(id) => Request::Stat(id),
         Operation::Delete(id) => Request::Delete(id),
         Operation::Status => Request::Status,
+        Operation::Scrub { now } => Request::Scrub { now },
     }
 }
 

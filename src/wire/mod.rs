@@ -18,6 +18,7 @@ mod put;
 mod received;
 mod reply;
 mod request;
+mod scrub;
 
 pub use checksum::{ChecksumKind, RunningChecksum};
 pub use fields::BadBody;

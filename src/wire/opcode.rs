@@ -5,7 +5,7 @@
 //! 0x01..=0x0f   the connection and the node: HELLO 1, PING 2, STATUS 3
 //! 0x10..=0x1f   objects: PUT 0x10, GET 0x11, STAT 0x12, DELETE 0x13
 //! 0x20..=0x3f   names
-//! 0x40..=0x5f   administration
+//! 0x40..=0x5f   administration: SCRUB 0x40
 //! 0x60..=0x7f   between nodes
 //! 0x80..=0xff   never given out: for private use
 //! ```
@@ -31,6 +31,8 @@ pub enum Opcode {
     Stat = 0x12,
     /// Deletes an object.
     Delete = 0x13,
+    /// The scrub of each disk, as JSON; starts a pass if it is asked to.
+    Scrub = 0x40,
 }
 
 /// Bodies of HELLO, which may grow, and of PING.
@@ -38,7 +40,8 @@ const SMALL_BODY_BYTES_MAX: usize = 4 << 10;
 
 impl Opcode {
     /// All of them.
-    pub const ALL: [Self; 7] = [Self::Hello, Self::Ping, Self::Status, Self::Put, Self::Get, Self::Stat, Self::Delete];
+    pub const ALL: [Self; 8] =
+        [Self::Hello, Self::Ping, Self::Status, Self::Put, Self::Get, Self::Stat, Self::Delete, Self::Scrub];
 
     /// The opcode of a number, if this version knows it.
     #[must_use]
@@ -51,6 +54,7 @@ impl Opcode {
             0x11 => Some(Self::Get),
             0x12 => Some(Self::Stat),
             0x13 => Some(Self::Delete),
+            0x40 => Some(Self::Scrub),
             _ => None,
         }
     }
@@ -72,6 +76,7 @@ impl Opcode {
             Self::Get => "GET",
             Self::Stat => "STAT",
             Self::Delete => "DELETE",
+            Self::Scrub => "SCRUB",
         }
     }
 
@@ -81,6 +86,7 @@ impl Opcode {
         match self {
             Self::Hello | Self::Ping => SMALL_BODY_BYTES_MAX,
             Self::Status => 0,
+            Self::Scrub => super::scrub::SCRUB_BYTES,
             Self::Put => BODY_BYTES_MAX,
             Self::Get => super::get::GET_BYTES,
             Self::Stat | Self::Delete => OBJECT_ID_BYTES,

@@ -3,6 +3,7 @@
 //! Runs on processors. PUT goes its own way ([`PutHead`](super::PutHead)), and HELLO belongs to the connection.
 
 use super::object::parse_object_id;
+use super::scrub::parse_scrub;
 use super::{BadBody, Get, Opcode};
 use crate::request::{Operation, Refusal, Status};
 use bytes::Bytes;
@@ -16,6 +17,7 @@ pub fn operation_of(opcode: Opcode, body: Bytes) -> Result<Operation, Refusal> {
         Opcode::Ping => Ok(Operation::Ping(body)),
         Opcode::Status if body.is_empty() => Ok(Operation::Status),
         Opcode::Status => Err(BadBody::TooLong { frame: "STATUS", bytes: body.len() }.into()),
+        Opcode::Scrub => Ok(Operation::Scrub { now: parse_scrub(&body)? }),
         Opcode::Get => {
             let Get { id, range } = Get::parse(&body)?;
             Ok(Operation::Get { id, range })

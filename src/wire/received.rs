@@ -62,7 +62,7 @@ impl Received {
         Ok(match opcode {
             Opcode::Hello => Self::Welcome(Welcome::parse(body)?),
             Opcode::Ping => Self::Pong(body.clone()),
-            Opcode::Status => Self::Status(body.clone()),
+            Opcode::Status | Opcode::Scrub => Self::Status(body.clone()),
             Opcode::Put => Self::Stored(parse_stored(body)?),
             Opcode::Get if content_began => Self::More(body.clone()),
             Opcode::Get => {

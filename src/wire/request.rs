@@ -3,6 +3,7 @@
 //! Any thread. Always: content is shared, never copied.
 
 use super::object::encode_object_id;
+use super::scrub::encode_scrub;
 use super::{ChecksumKind, Get, HEADER_BYTES, Header, Hello, Opcode, PutHead};
 use crate::base::ids::{ObjectId, Origin};
 use crate::base::limits::CHUNK_BYTES_MAX;
@@ -40,6 +41,11 @@ pub enum Request {
     Delete(ObjectId),
     /// Describes the node.
     Status,
+    /// Describes the scrub of each disk.
+    Scrub {
+        /// Start a pass at full speed first.
+        now: bool,
+    },
 }
 
 impl Request {
@@ -54,6 +60,7 @@ impl Request {
             Self::Stat(_) => Opcode::Stat,
             Self::Delete(_) => Opcode::Delete,
             Self::Status => Opcode::Status,
+            Self::Scrub { .. } => Opcode::Scrub,
         }
     }
 
@@ -105,6 +112,7 @@ impl Request {
             }
             Self::Stat(id) | Self::Delete(id) => (encode_object_id(*id).to_vec(), Bytes::new()),
             Self::Status => (Vec::new(), Bytes::new()),
+            Self::Scrub { now } => (encode_scrub(*now).to_vec(), Bytes::new()),
         }
     }
 }

@@ -119,6 +119,11 @@ class GoldenTest(unittest.TestCase):
         self.assertEqual(client.delete(ID), larder_client.DISK)
         self.check(node)
 
+    def test_a_scrub_is_asked_for(self):
+        node, client = self.talk((len(GOLDEN["scrub-request"]), renumbered("scrub-reply", 2)))
+        self.assertEqual(client.scrub(now=True), {"disks": []})
+        self.check(node)
+
     def test_replies_come_in_any_order_and_interleave(self):
         first, second = renumbered("get-reply-1", 2), renumbered("get-reply-2", 2)
         other = renumbered("put-reply", 3)

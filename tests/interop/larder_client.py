@@ -31,7 +31,7 @@ import zlib
 from collections import deque, namedtuple
 
 VERSION = 1
-HELLO, PING, STATUS, PUT, GET, STAT, DELETE = 0x01, 0x02, 0x03, 0x10, 0x11, 0x12, 0x13
+HELLO, PING, STATUS, PUT, GET, STAT, DELETE, SCRUB = 0x01, 0x02, 0x03, 0x10, 0x11, 0x12, 0x13, 0x40
 NONE, CRC32C, CRC32 = 0, 1, 2
 REPLY, LAST = 1, 2
 DISK, MEMORY = 0, 1
@@ -253,6 +253,10 @@ class LarderClient:
     def status(self):
         """The node, as a dictionary."""
         return self._submit(STATUS, b"", lambda frames: json.loads(frames[0].body)).result()
+
+    def scrub(self, now=False):
+        """How far each disk is checked, as a dictionary; `now` starts a check first."""
+        return self._submit(SCRUB, bytes([now]) + bytes(7), lambda frames: json.loads(frames[0].body)).result()
 
     def pipelined(self, submits):
         """Runs many `submit_` calls at once, as ("put", content) or ("get", id) and so on; returns their results or

@@ -1,5 +1,6 @@
 //! What can go wrong with which calls: values that a plan is made of.
 
+use std::ops::Range;
 use std::time::Duration;
 
 /// The kinds of calls on a disk and its files.
@@ -62,6 +63,8 @@ impl Call {
 pub struct Fault {
     calls: Vec<Call>,
     name: Option<String>,
+    /// The bytes of the file that the call must touch.
+    range: Option<Range<u64>>,
     /// Calls that it still lets pass.
     passing: u64,
     /// Calls that it still strikes.
@@ -110,6 +113,13 @@ impl Fault {
         self
     }
 
+    /// Only on calls that touch any of these bytes of the file: a bad place of the device.
+    #[must_use]
+    pub fn touching(mut self, range: Range<u64>) -> Self {
+        self.range = Some(range);
+        self
+    }
+
     /// Begins at the `nth` call that it fits, counted from 1 and from when it was added.
     #[must_use]
     pub fn at(mut self, nth: u64) -> Self {
@@ -131,7 +141,7 @@ impl Fault {
     }
 
     fn new(calls: Vec<Call>, effect: Effect) -> Self {
-        Self { calls, name: None, passing: 0, striking: 1, effect }
+        Self { calls, name: None, range: None, passing: 0, striking: 1, effect }
     }
 
     /// Counts a call; what it does to it, if it strikes.
@@ -161,7 +171,9 @@ impl Fault {
             _ => true,
         };
         let named = self.name.as_deref().is_none_or(|name| name == target.name);
-        covered && named && self.calls.contains(&target.call)
+        let end = target.offset.saturating_add(target.bytes);
+        let touched = self.range.as_ref().is_none_or(|range| target.offset < range.end && range.start < end);
+        covered && named && touched && self.calls.contains(&target.call)
     }
 }
 

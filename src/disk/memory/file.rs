@@ -2,8 +2,8 @@
 
 use super::State;
 use super::inode::{Full, Inode};
-use crate::disk::api::File;
-use crate::disk::name;
+use crate::disk::api::{File, Open};
+use crate::disk::{direct, name};
 use parking_lot::{Mutex, MutexGuard};
 use rustix::io::Errno;
 use std::fmt;
@@ -13,13 +13,13 @@ use std::sync::Arc;
 pub struct MemoryFile {
     shared: Arc<Mutex<State>>,
     inode: u64,
-    writable: bool,
+    how: Open,
 }
 
 impl MemoryFile {
     /// A handle that is already counted in the inode.
-    pub fn new(shared: Arc<Mutex<State>>, inode: u64, writable: bool) -> Self {
-        Self { shared, inode, writable }
+    pub fn new(shared: Arc<Mutex<State>>, inode: u64, how: Open) -> Self {
+        Self { shared, inode, how }
     }
 
     fn with<T>(&self, run: impl FnOnce(&mut Inode) -> T) -> T {
@@ -27,18 +27,26 @@ impl MemoryFile {
     }
 
     fn lock_to_write(&self) -> io::Result<MutexGuard<'_, State>> {
-        if self.writable { Ok(self.shared.lock()) } else { Err(Errno::BADF.into()) }
+        match self.how {
+            Open::Write | Open::Create => Ok(self.shared.lock()),
+            Open::Read | Open::Direct => Err(Errno::BADF.into()),
+        }
     }
 }
 
 impl File for MemoryFile {
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         name::end_of(offset, name::length(into.len()))?;
+        if self.how == Open::Direct {
+            direct::check(into, offset)?;
+            return Ok(self.with(|inode| inode.read_direct(into, offset)));
+        }
         Ok(self.with(|inode| inode.read(into, offset)))
     }
 
     fn read_cached_at(&self, into: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
-        if self.resident(offset, name::length(into.len()))? { Ok(Some(self.read_at(into, offset)?)) } else { Ok(None) }
+        let resident = self.resident(offset, name::length(into.len()))? && self.how != Open::Direct;
+        if resident { Ok(Some(self.read_at(into, offset)?)) } else { Ok(None) }
     }
 
     fn resident(&self, offset: u64, bytes: u64) -> io::Result<bool> {

@@ -159,6 +159,10 @@ impl Sectors {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn of_page(&self, page: u64) -> u8 {
         self.0.get(&page).copied().unwrap_or(0)
     }

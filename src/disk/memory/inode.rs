@@ -55,6 +55,19 @@ impl Inode {
         self.live.read(into, offset)
     }
 
+    /// Reads what the device has once everything dirty is written back: what a failed sync lost is not there.
+    pub fn read_direct(&self, into: &mut [u8], offset: u64) -> usize {
+        if self.lost.is_empty() {
+            return self.read(into, offset);
+        }
+        let mut device = self.live.clone();
+        for (page, sectors) in self.lost.iter() {
+            device.take(page, sectors, &self.durable);
+        }
+        device.trim();
+        device.read(into, offset)
+    }
+
     /// Writes page by page, taking new pages from `room` (bytes); what was written before it ran out stays.
     pub fn write(&mut self, bytes: &[u8], offset: u64, room: &mut u64) -> Result<(), Full> {
         let mut rest = bytes;

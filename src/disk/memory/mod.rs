@@ -195,7 +195,7 @@ impl Disk for MemoryDisk {
             (None, _) => return Err(Errno::NOENT.into()),
         };
         state.inode(inode).handles += 1;
-        Ok(Arc::new(MemoryFile::new(Arc::clone(&self.shared), inode, how != Open::Read)))
+        Ok(Arc::new(MemoryFile::new(Arc::clone(&self.shared), inode, how)))
     }
 
     fn list(&self) -> io::Result<Vec<Entry>> {

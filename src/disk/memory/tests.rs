@@ -346,3 +346,22 @@ proptest! {
         prop_assert_eq!(contents.len(), left.len());
     }
 }
+
+#[test]
+fn a_direct_read_shows_what_a_failed_sync_lost() {
+    let disk = MemoryDisk::new();
+    let file = disk.open("x", Open::Create).unwrap();
+    write(&*file, &[1; 2048], 0);
+    file.sync_all().unwrap();
+    write(&*file, &[2; 512], 512);
+    disk.fail_syncs(1);
+    assert!(file.sync_data().is_err());
+    write(&*file, &[3; 512], 1024);
+    let mut buffer = crate::disk::DirectBuffer::new(4096);
+    let read = disk.open("x", Open::Direct).unwrap().read_at(buffer.bytes_mut(), 0).unwrap();
+    let device: Vec<u8> = [1, 1, 3, 1].into_iter().flat_map(|byte| [byte; 512]).collect();
+    assert!(buffer.bytes()[..read] == device, "the lost sector is as it was, the dirty one is written back");
+    let mut cached = [0; 2048];
+    file.read_at(&mut cached, 0).unwrap();
+    assert_eq!(cached[512], 2, "the page cache still shows it");
+}

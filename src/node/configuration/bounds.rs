@@ -72,6 +72,8 @@ impl Configuration {
         "suspect_after_ms",
         "suspect_for_ms",
         "open_stall_ms",
+        "scrub_days",
+        "scrub_bytes_per_s",
         "log",
     ];
 
@@ -131,6 +133,8 @@ impl Configuration {
             bound("fill_ahead_bytes", self.fill_ahead_bytes, 0, 256 * MIB, Bytes),
             bound("compaction_garbage_percent", self.compaction_garbage_percent, 0, 90, Count),
             bound("compaction_bytes_per_s", self.compaction_bytes_per_s, MIB, TIB, Bytes),
+            bound("scrub_days", self.scrub_days, 0, 365, Count),
+            bound("scrub_bytes_per_s", self.scrub_bytes_per_s, MIB, TIB, Bytes),
             count("open_files_max", self.open_files_max, 1_000_000),
             time("suspect_after_ms", self.suspect_after_ms, 100, DAY_MS),
             time("suspect_for_ms", self.suspect_for_ms, 100, DAY_MS),

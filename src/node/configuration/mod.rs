@@ -99,6 +99,11 @@ pub struct Configuration {
     pub suspect_for_ms: u64,
     /// At start, a disk whose opening makes no progress for this long is left out.
     pub open_stall_ms: u64,
+    /// Each disk is read and checked whole within this; 0 is only when it is asked for.
+    pub scrub_days: u64,
+    /// The fastest that a scrub may read from one disk, in a second.
+    #[serde(deserialize_with = "load::size")]
+    pub scrub_bytes_per_s: u64,
     /// The least severe lines that are logged, as `info`, or by module, as `info,larder::net=debug`. The variable
     /// `RUST_LOG` wins.
     pub log: String,
@@ -141,6 +146,8 @@ impl Default for Configuration {
             suspect_after_ms: 10_000,
             suspect_for_ms: 60_000,
             open_stall_ms: 30_000,
+            scrub_days: 14,
+            scrub_bytes_per_s: 64 << 20,
             log: "info".to_string(),
         }
     }

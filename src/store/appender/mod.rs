@@ -5,6 +5,7 @@
 //! "no space", every call fails without touching the disk; objects never take room that the reserve gave; a file is in the manifest before it holds a needle; the clean
 //! flag is cleared durably before the first write of a run.
 
+mod damage;
 mod entry;
 mod files;
 mod group;

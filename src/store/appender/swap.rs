@@ -45,7 +45,7 @@ impl Appender {
             return Ok(false);
         }
         for source in &compacted.sources {
-            for (sequence, slot) in source.entries() {
+            for (sequence, slot) in source.entries(source.base()) {
                 // What was deleted before it was copied is not in the copy.
                 if slot.is_deleted() {
                     segment.delete(sequence);

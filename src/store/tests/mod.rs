@@ -3,12 +3,14 @@
 mod compaction;
 mod crash;
 mod directory;
+mod flips;
 mod forge;
 mod full;
 mod golden;
 mod model;
 mod parse;
 mod recover;
+mod scrub;
 mod table;
 mod wide;
-mod world;
+pub(in crate::store) mod world;
