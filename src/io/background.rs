@@ -1,7 +1,9 @@
 //! The background thread of a disk: looks at its room, and lets a full disk take objects again.
 //!
-//! May wait for the disk. Compaction, scrub and snapshots will run here: they write only new files.
+//! May wait for the disk. Index snapshots are written here; compaction and scrub will run here too: all write only new
+//! files.
 
+use super::snapshots::SnapshotWork;
 use super::state::DiskState;
 use super::unit::Unit;
 use crate::base::limits::SEGMENT_BYTES_DEFAULT;
@@ -16,6 +18,7 @@ const ROOM_AGAIN: u64 = SEGMENT_BYTES_DEFAULT / 8;
 
 pub(super) fn run(unit: &Arc<Unit>, disk: &Arc<dyn Disk>, stop: &crossbeam_channel::Receiver<()>) {
     let mut is_warned = false;
+    let mut snapshots = SnapshotWork::default();
     loop {
         match look(unit, disk) {
             Ok(()) => is_warned = false,
@@ -26,6 +29,7 @@ pub(super) fn run(unit: &Arc<Unit>, disk: &Arc<dyn Disk>, stop: &crossbeam_chann
             }
             Err(_) => {}
         }
+        snapshots.turn(unit);
         // The sender is dropped when the node stops.
         if !matches!(stop.recv_timeout(LOOK), Err(crossbeam_channel::RecvTimeoutError::Timeout)) {
             return;

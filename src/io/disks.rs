@@ -141,6 +141,7 @@ impl Disks {
                 place: disk.place(),
                 identity: opened.identity,
                 catalog: opened.catalog,
+                snapshots: opened.snapshots,
                 reads,
                 appends,
                 gate: Gate::new(settings.readers),
@@ -467,7 +468,14 @@ fn opened_as(unit: &Unit, report: &OpenReport) {
         log::info!("disk {place}: was empty, and is formatted as disk {}", unit.identity.disk);
     } else {
         let stop = if report.clean { "a clean stop" } else { "a stop that was not clean" };
-        log::info!("disk {place}: opened after {stop}: {} volumes, {} segments", report.volumes, report.segments);
+        let OpenReport { volumes, segments_loaded, segments, scanned_bytes, .. } = report;
+        log::info!(
+            "disk {place}: opened after {stop}: {volumes} volumes, {segments_loaded} segments by their index files, \
+             {segments} walked, {scanned_bytes} bytes of them"
+        );
+    }
+    for reason in &report.snapshots_refused {
+        log::warn!("disk {place}: an index file was thrown away, and its segment was read instead: {reason}");
     }
     for cut in &report.cuts {
         log::warn!(

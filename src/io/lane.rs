@@ -282,7 +282,14 @@ impl Lane {
         // What still waits was never acknowledged; its completions answer for themselves as they are dropped.
         let place = self.unit.place.clone();
         match self.appender.close() {
-            Ok(()) => log::info!("disk {place}: closed cleanly"),
+            Ok(()) => {
+                log::info!("disk {place}: closed cleanly");
+                if let Some(trouble) = self.unit.snapshots.trouble() {
+                    log::warn!(
+                        "disk {place}: not all index files could be written, the next start reads more: {trouble}"
+                    );
+                }
+            }
             Err(error) => {
                 log::error!("disk {place}: not closed cleanly, the next start will recover its tail: {error}")
             }

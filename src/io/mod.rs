@@ -16,6 +16,7 @@ mod placement;
 mod read;
 mod reader;
 mod report;
+mod snapshots;
 mod state;
 mod unit;
 

@@ -10,7 +10,7 @@ use crate::base::buffers::BufferPool;
 use crate::base::clock::Clock;
 use crate::base::queue::QueueSender;
 use crate::metrics::DiskMetrics;
-use crate::store::{Catalog, Identity};
+use crate::store::{Catalog, Identity, Snapshots};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -19,6 +19,7 @@ pub(super) struct Unit {
     pub(super) place: String,
     pub(super) identity: Identity,
     pub(super) catalog: Arc<Catalog>,
+    pub(super) snapshots: Arc<Snapshots>,
     pub(super) reads: QueueSender<ReadJob>,
     pub(super) appends: QueueSender<LaneJob>,
     pub(super) gate: Gate,

@@ -55,9 +55,17 @@ pub enum StoreError {
     },
     /// The list of volumes has no readable beginning.
     #[error(
-        "{place}: the head of the manifest is damaged or gone; restore the file, or recover the volumes into a new directory"
+        "{place}: the head of the manifest is damaged or gone; `larder volume reindex` makes it anew from the segments"
     )]
     Manifest {
+        /// The directory and file.
+        place: String,
+    },
+    /// The list of volumes is gone, and a compacted segment cannot be placed without it.
+    #[error(
+        "{place}: is a compacted segment, and without the manifest it is not known what it replaces; restore the file manifest from a backup"
+    )]
+    Compacted {
         /// The directory and file.
         place: String,
     },

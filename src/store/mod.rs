@@ -17,10 +17,12 @@ mod offline;
 mod open;
 mod owner;
 mod recovery;
+mod reindex;
 mod replay;
 mod segment;
 mod segment_header;
 mod slots;
+mod snapshot;
 mod sparse;
 mod superblock;
 #[cfg(test)]
@@ -37,7 +39,9 @@ pub use offline::{DamageAt, Inspection, SegmentInspection, Verification, VolumeI
 pub use open::{OpenReport, Opened, open};
 pub use owner::owner;
 pub use recovery::{Cut, Finding};
+pub use reindex::{Left, Reindexed, reindex};
 pub use segment::{Counts, Located, Place, Segment};
+pub use snapshot::Snapshots;
 pub use superblock::Superblock;
 
 use crate::base::ids::{ClusterId, DiskId, NodeId, VolumeId};

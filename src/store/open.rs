@@ -11,6 +11,7 @@ use super::manifest::{MANIFEST_MAGIC, MANIFEST_REWRITE_BYTES, MANIFEST_VERSION, 
 use super::mark::{MARK_MAGIC, MARK_SLOT_BYTES, MARK_VERSION, Marks};
 use super::recovery::{Cut, Finding, Recovery};
 use super::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::snapshot::{self, Snapshots};
 use super::superblock::{FORMAT_VERSION, Superblock, SuperblockContent};
 use super::{Identity, StoreOptions, names};
 use crate::base::clock::Clock;
@@ -40,10 +41,14 @@ pub struct OpenReport {
     pub clean: bool,
     /// Volumes.
     pub volumes: u64,
-    /// Segments that were read.
+    /// Segments that were walked, from their beginning or from where their index file ends.
     pub segments: u64,
-    /// Bytes of their files.
+    /// Bytes that were walked.
     pub scanned_bytes: u64,
+    /// Segments whose index file was taken.
+    pub segments_loaded: u64,
+    /// Index files that were thrown away, each with the reason.
+    pub snapshots_refused: Vec<String>,
     /// How often each row of the table in `journal::plan` applied, by its letter.
     pub cases: BTreeMap<String, u64>,
     /// Torn tails.
@@ -83,6 +88,8 @@ pub struct Opened {
     pub catalog: Arc<Catalog>,
     /// For the append lane.
     pub appender: Appender,
+    /// For the background thread: writes index files.
+    pub snapshots: Arc<Snapshots>,
     /// What happened.
     pub report: OpenReport,
 }
@@ -120,6 +127,7 @@ pub fn open(
     report.manifest_damaged = manifest.damaged;
     let (marks, mark) = open_marks(&*disk)?;
     report.clean = marks.clean;
+    snapshot::sweep(&*disk, &state)?;
     let mut news = tidy(&*disk, &identity, &mut state, &manifest, &mut report)?;
 
     let handles = Handles::new(Arc::clone(&disk), options.open_files_max);
@@ -150,7 +158,9 @@ pub fn open(
     make_reserve(&*disk, options, &mut report)?;
     let active = writers.values().rev().find(|writer| !writer.sealed).map(|writer| writer.volume);
     let now = clock.now();
+    let snapshots = Snapshots::new(Arc::clone(&disk), identity.disk, Arc::clone(&catalog));
     let appender = Appender {
+        snapshots: Arc::clone(&snapshots),
         disk,
         clock: ClockHandle(clock),
         options: options.clone(),
@@ -169,7 +179,7 @@ pub fn open(
         scratch: Vec::new(),
         random: Random::default(),
     };
-    Ok(Opened { identity, superblock: Arc::new(superblock), catalog, appender, report })
+    Ok(Opened { identity, superblock: Arc::new(superblock), catalog, appender, snapshots, report })
 }
 
 fn check_options(options: &StoreOptions) -> Result<(), StoreError> {
@@ -195,7 +205,7 @@ pub(super) fn is_formatted(disk: &dyn Disk) -> Result<bool, StoreError> {
     }
     for entry in &entries {
         let name = entry.name.as_str();
-        if names::parse_segment(name).is_some() {
+        if names::parse_edition(name).is_some() || names::parse_index(name).is_some() {
             return Err(StoreError::Superblock { place: format!("{}/{}", disk.place(), names::SUPERBLOCK) });
         }
         // What a format that did not end leaves behind.

@@ -15,6 +15,7 @@ use super::replay::{Found, Replayed, Which, replay};
 use super::segment::Segment;
 use super::segment_header::SEGMENT_HEADER_BYTES;
 use super::slots::Slot;
+use super::snapshot::{self, with_holes};
 use super::{Identity, StoreOptions, names};
 use crate::base::clock::Clock;
 use crate::base::ids::{Epoch, Sequence, VolumeId};
@@ -72,13 +73,13 @@ pub(super) struct Recovery<'a> {
 }
 
 /// A segment that was read and, if need be, mended.
-struct Mended {
-    segment: Arc<Segment>,
-    tombstones: Vec<Sequence>,
-    plan: Plan,
-    sealed: bool,
-    file: Option<Arc<dyn File>>,
-    last_epoch: Epoch,
+pub(super) struct Mended {
+    pub segment: Arc<Segment>,
+    pub tombstones: Vec<Sequence>,
+    pub plan: Plan,
+    pub sealed: bool,
+    pub file: Option<Arc<dyn File>>,
+    pub last_epoch: Epoch,
 }
 
 impl Recovery<'_> {
@@ -200,6 +201,9 @@ impl Recovery<'_> {
     }
 
     fn segment(&mut self, which: &Which<'_>, last: bool) -> Result<Mended, StoreError> {
+        if let Some(mended) = self.resume(which, last)? {
+            return Ok(mended);
+        }
         let name = which.name();
         let open = which.closed.is_none();
         let file = match self.disk.open(&name, if open { Open::Write } else { Open::Read }) {
@@ -216,7 +220,23 @@ impl Recovery<'_> {
         let verify_from = if open { proof.synced } else { Sequence(u64::MAX) };
         let replayed =
             replay(&*file, which, verify_from, &mut |_| ()).map_err(StoreError::io(&**self.disk, &name, "read"))?;
-        let plan = plan(&replayed.sight, &proof);
+        self.settle(which, last, file, replayed)
+    }
+
+    /// Plans what to do with a segment that was read, does it, and builds its index.
+    pub(super) fn settle(
+        &mut self,
+        which: &Which<'_>,
+        last: bool,
+        file: Arc<dyn File>,
+        replayed: Replayed,
+    ) -> Result<Mended, StoreError> {
+        let name = which.name();
+        let open = which.closed.is_none();
+        let mut plan = plan(&replayed.sight, &which.proof());
+        if let Some(before) = &replayed.before {
+            with_holes(&mut plan, before);
+        }
         if let Some(position) = plan.cut {
             if replayed.unreadable > 0 {
                 let error = io::Error::other("the tail cannot be read, so it cannot be told from a torn one");
@@ -247,13 +267,18 @@ impl Recovery<'_> {
         };
         let mut plan = plan(&sight, &Proof { closed: true, ..proof });
         plan.close = true;
-        let replayed = Replayed { found: Vec::new(), sight, header_whole: true, file_bytes: 0, unreadable: 0 };
+        let found = Vec::new();
+        let replayed =
+            Replayed { found, sight, header_whole: true, file_bytes: 0, scanned_bytes: 0, unreadable: 0, before: None };
         self.mend(which, replayed, plan, None)
     }
 
     fn note(&mut self, replayed: &Replayed, plan: &Plan) {
+        if replayed.before.is_some() && replayed.scanned_bytes == 0 {
+            return;
+        }
         self.report.segments += 1;
-        self.report.scanned_bytes += replayed.file_bytes;
+        self.report.scanned_bytes += replayed.scanned_bytes;
         self.report.chain_breaks += replayed.sight.chain_breaks.len() as u64;
         self.report.headers_damaged += u64::from(!replayed.header_whole);
         self.report.unreadable_bytes += replayed.unreadable;
@@ -274,6 +299,12 @@ impl Recovery<'_> {
         let kept = |found: &&Found| found.sequence < plan.next && plan.cut.is_none_or(|cut| found.position < cut);
         let mut tombstones = Vec::new();
         let mut sealed = false;
+        if let Some(before) = &replayed.before {
+            before.enter(&segment);
+            tombstones.extend_from_slice(&before.targets);
+            sealed = before.facts.sealed;
+        }
+        snapshot::note(&segment, &plan, &replayed);
         for found in replayed.found.iter().filter(kept) {
             enter(&segment, found.sequence, found.position, found.bytes, found.kind);
             sealed |= found.kind == Kind::Seal;

@@ -6,6 +6,7 @@
 use super::handles::Handle;
 use super::manifest::Closed;
 use super::slots::{Slot, Slots};
+use super::snapshot::Progress;
 use super::sparse::Sparse;
 use crate::base::ids::{Sequence, VolumeId};
 use crate::disk::File;
@@ -82,6 +83,8 @@ pub struct Segment {
     counts: Counts,
     /// What the manifest says of it, once it takes no more.
     closed: OnceLock<Closed>,
+    /// How far its index file covers it.
+    progress: Progress,
 }
 
 impl Segment {
@@ -98,6 +101,7 @@ impl Segment {
             next: AtomicU64::new(base.0),
             counts: Counts::default(),
             closed: OnceLock::new(),
+            progress: Progress::default(),
         }
     }
 
@@ -121,6 +125,7 @@ impl Segment {
             next: AtomicU64::new(closed.next.0),
             counts: Counts::default(),
             closed: OnceLock::from(closed),
+            progress: Progress::default(),
         }
     }
 
@@ -191,6 +196,16 @@ impl Segment {
         // Said once, and by one thread.
         let said = *self.closed.get_or_init(|| closed);
         debug_assert_eq!(said, closed, "a segment is closed once");
+    }
+
+    /// How far its index file covers it.
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Whether it was compacted.
+    pub(super) fn is_sparse(&self) -> bool {
+        matches!(self.index, Index::Sparse(_))
     }
 
     /// Bytes of memory that its index takes.

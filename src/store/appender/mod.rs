@@ -18,6 +18,7 @@ use super::catalog::Catalog;
 use super::handles::Handles;
 use super::mark::Marks;
 use super::needle::needle_bytes;
+use super::snapshot::Snapshots;
 use super::{Identity, StoreOptions, VolumeNumbers, names};
 use crate::base::clock::{Clock, Moment};
 use crate::base::ids::{ObjectId, Sequence, VolumeId};
@@ -63,6 +64,7 @@ pub struct Appender {
     pub(super) failed: Option<Failure>,
     pub(super) scratch: Vec<u8>,
     pub(super) random: Random,
+    pub(super) snapshots: Arc<Snapshots>,
 }
 
 /// A clock that can be shown in debug output.
@@ -141,7 +143,8 @@ impl Appender {
         })
     }
 
-    /// A clean stop: everything is synced, marked, and the mark file says so.
+    /// A clean stop: everything is synced, marked, and the mark file says so. Index files that are missing are written
+    /// before; without one the next start walks its segment, which is no error (see [`Snapshots::trouble`]).
     ///
     /// # Errors
     /// [`AppendError::Failed`]; the next start then treats the stop as unclean.
@@ -150,6 +153,8 @@ impl Appender {
             appender.sync_tails()?;
             appender.write_closing_frames()?;
             let remembered = appender.remember_epochs()?;
+            appender.set_points();
+            appender.snapshots.finish();
             appender.write_marks(remembered)
         })
     }

@@ -5,5 +5,7 @@ mod golden;
 mod model;
 mod parse;
 mod recover;
+mod reindex;
+mod snapshots;
 mod wide;
 mod world;
