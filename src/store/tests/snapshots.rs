@@ -435,3 +435,61 @@ fn a_seal_is_remembered() {
     let name = index_files(&disk).into_iter().rfind(|name| name.starts_with("v00000001")).unwrap();
     assert_eq!(bytes_of(&disk, &name)[54], 1);
 }
+
+/// One run on a disk that fails somewhere, index files being written all the time, and a power cut at its end.
+fn one_faulty_seed(seed: u64) -> u64 {
+    const CALLS: [Call; 7] =
+        [Call::Write, Call::SyncAll, Call::SyncDirectory, Call::Rename, Call::Open, Call::Remove, Call::SyncData];
+    let mut dice = Dice(seed);
+    let mut disk = MemoryDisk::new();
+    let mut loaded = 0;
+    for _ in 0..4 {
+        let (call, errno, nth) = (CALLS[dice.below(7) as usize], [5, 28][dice.below(2) as usize], 1 + dice.below(60));
+        let fault = match dice.below(3) {
+            0 => Fault::torn_write(dice.below(4000) as usize, errno).at(nth),
+            1 => Fault::error(call, errno).at(nth),
+            _ => Fault::error(call, errno).at(nth).for_good(),
+        };
+        let plan = FaultPlan { faults: vec![fault], ..FaultPlan::default() };
+        let faulty = FaultyDisk::new(Arc::new(disk.clone()), plan);
+        let clock = Arc::new(crate::base::clock::ManualClock::default());
+        if let Ok(mut opened) = open(Arc::new(faulty), Some(IDENTITY), &small(), clock) {
+            for n in 0..10 + dice.below(20) {
+                let numbers = numbers(&opened);
+                let bytes = content(n, [10, 900, 7000][dice.below(3) as usize]);
+                let appended = opened.appender.append(&[put(&bytes, n)], 5, !dice.once_in(3), &numbers);
+                let Ok(outcomes) = appended else { break };
+                let [Appended::Stored(id)] = outcomes[..] else { panic!("{outcomes:?}") };
+                if opened.superblock.raise(id.volume).is_err() {
+                    break;
+                }
+                if dice.once_in(4) {
+                    let _ = opened.appender.append(&[Entry::Delete { id }], 5, true, &numbers);
+                }
+                if dice.once_in(3) {
+                    // It may fail as it likes; whatever it leaves must not matter.
+                    let _ = opened.appender.idle().map(|()| opened.snapshots.step_after(1));
+                }
+            }
+            if dice.once_in(3) {
+                let _ = opened.appender.close();
+            }
+        }
+        disk = if dice.once_in(4) { disk.kill() } else { disk.crash(dice.below(u64::MAX)) };
+        let opened = open_both_ways(&disk);
+        assert!(opened.report.damages.is_empty(), "{:?}", opened.report.damages);
+        assert_eq!(opened.report.snapshots_refused, [""; 0]);
+        loaded += opened.report.segments_loaded;
+    }
+    loaded
+}
+
+#[test]
+fn whatever_fails_no_index_file_lies() {
+    let mut loaded = 0;
+    for seed in 0..300 {
+        println!("seed {seed}");
+        loaded += one_faulty_seed(seed);
+    }
+    assert!(loaded > 300, "{loaded} files were of use");
+}
