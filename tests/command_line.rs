@@ -164,6 +164,15 @@ fn what_is_stored_outlives_the_node_and_damage_is_found() {
     assert_eq!((inspected.code, inspected.err.as_str()), (0, ""));
     assert!(inspected.out.contains("\nsegments:\n") && inspected.out.contains("clean"), "{}", inspected.out);
     assert_eq!(larder(&["volume", "verify", &directory]).code, 0);
+    fs::remove_file(node.data().join("manifest")).unwrap();
+    let lost = larder(&["volume", "verify", &directory]);
+    assert_eq!(lost.code, 1);
+    assert!(lost.err.contains("larder volume reindex"), "{}", lost.err);
+    let made = larder(&["volume", "reindex", "--json", &directory]);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let facts: serde_json::Value = serde_json::from_str(&made.out).unwrap();
+    assert_eq!((&facts["manifest_rebuilt"], &facts["volumes"]), (&true.into(), &1.into()), "{facts}");
+    assert_eq!(larder(&["volume", "verify", &directory]).code, 0);
 
     node.start_again();
     assert_eq!(node.run(&["get", &ids(&put)[0], "-o", "/dev/null"]).code, 0);

@@ -20,6 +20,7 @@ pub struct Volume {
 enum Command {
     Inspect(Inspect),
     Verify(Verify),
+    Reindex(Reindex),
 }
 
 /// Shows what a data directory holds: volumes, segments, objects
@@ -41,11 +42,29 @@ struct Inspect {
 /// Reads and checks every byte of a data directory
 ///
 /// Ends with 3 if anything that was durable does not verify. A torn tail is no damage: it is what an unclean stop leaves
-/// of writes that were never acknowledged, and the next start cuts it.
+/// of writes that were never acknowledged, and the next start cuts it. Nor is an index file that does not fit: the next
+/// start reads its segment instead.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   larder volume verify /disk/a --json | jq .damages")]
 struct Verify {
+    /// The data directory
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Makes anew what a data directory can do without: its index files, and its list of volumes if that is gone
+///
+/// Reads all segments and changes none. A list of volumes that was damaged is kept as manifest.aside. Ends with 3 if
+/// anything that was durable does not verify, as far as the heads show; `larder volume verify` reads every byte.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  larder volume reindex /disk/a")]
+struct Reindex {
     /// The data directory
     #[arg(value_name = "DIR")]
     directory: PathBuf,
@@ -60,6 +79,7 @@ impl Volume {
         match self.command {
             Command::Inspect(command) => command.run(),
             Command::Verify(command) => command.run(),
+            Command::Reindex(command) => command.run(),
         }
     }
 }
@@ -76,9 +96,7 @@ impl Inspect {
 impl Verify {
     fn run(self) -> Result<(), Failure> {
         let disk = open(&self.directory)?;
-        let style =
-            ProgressStyle::with_template("{bar:30} {binary_bytes}/{binary_total_bytes} ({binary_bytes_per_sec}) {eta}");
-        let bar = ProgressBar::no_length().with_style(style.expect("a template of this program"));
+        let bar = bytes_bar();
         let verified = store::verify(&disk, &mut |done, all| {
             bar.set_length(all);
             bar.set_position(done);
@@ -88,6 +106,27 @@ impl Verify {
         print(&verification, &value(&verification), self.json)?;
         sound(verification.damages.is_empty())
     }
+}
+
+impl Reindex {
+    fn run(self) -> Result<(), Failure> {
+        let disk = open(&self.directory)?;
+        let bar = bytes_bar();
+        let reindexed = store::reindex(&disk, &mut |done, all| {
+            bar.set_length(all);
+            bar.set_position(done);
+        });
+        bar.finish_and_clear();
+        let reindexed = reindexed.map_err(|error| failed(&error))?;
+        print(&reindexed, &value(&reindexed), self.json)?;
+        sound(reindexed.damages.is_empty())
+    }
+}
+
+fn bytes_bar() -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{bar:30} {binary_bytes}/{binary_total_bytes} ({binary_bytes_per_sec}) {eta}");
+    ProgressBar::no_length().with_style(style.expect("a template of this program"))
 }
 
 /// The directory as a disk. One that is not there is not made.

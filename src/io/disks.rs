@@ -466,6 +466,7 @@ impl Shared<'_> {
             looking_since: AtomicU64::new(u64::MAX),
             background_since: AtomicU64::new(u64::MAX),
             view_changed: OnceLock::new(),
+            snapshots: opened.snapshots,
             scrub: ScrubCell::new(&settings.scrub),
             findings: opened.report.findings.clone(),
             compaction: parking_lot::Mutex::default(),

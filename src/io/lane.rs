@@ -392,7 +392,14 @@ impl Lane {
         // Heeds what others found.
         self.work(|_| ());
         match self.appender.close() {
-            Ok(()) => log::info!("disk {place}: closed cleanly"),
+            Ok(()) => {
+                log::info!("disk {place}: closed cleanly");
+                if let Some(trouble) = self.unit.snapshots.trouble() {
+                    log::warn!(
+                        "disk {place}: not all index files could be written, the next start reads more: {trouble}"
+                    );
+                }
+            }
             Err(error) => {
                 log::error!("disk {place}: not closed cleanly, the next start will recover its tail: {error}")
             }

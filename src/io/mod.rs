@@ -22,6 +22,7 @@ mod read;
 mod reader;
 mod report;
 mod scrub;
+mod snapshots;
 mod start;
 mod state;
 mod suspicion;

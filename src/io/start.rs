@@ -13,6 +13,7 @@ use super::opening::LeftOut;
 use super::orders::orders;
 use super::reader;
 use super::scrub::Scrubber;
+use super::snapshots::SnapshotWork;
 use super::unit::Unit;
 use crate::base::queue::QueueReceiver;
 use crate::base::thread;
@@ -59,7 +60,8 @@ pub(super) fn start(
     let scrub = (Arc::clone(&unit), Arc::clone(&device), settings.scrub);
     let chores = move || -> Vec<Box<dyn Chore>> {
         let (unit, device, settings) = scrub;
-        vec![Box::new(compactor), Box::new(Scrubber::new(unit, device, settings))]
+        let snapshots = SnapshotWork::new(Arc::clone(&unit));
+        vec![Box::new(snapshots), Box::new(compactor), Box::new(Scrubber::new(unit, device, settings))]
     };
     let name = format!("disk-{disk}-back");
     threads.push((name.clone(), thread::spawn(&name, move || background::run(&unit, &device, chores, &stopped))?));
@@ -78,7 +80,14 @@ pub(super) fn tell_opened(unit: &Unit, report: &OpenReport) {
         log::info!("disk {place}: was empty, and is formatted as disk {}", unit.identity.disk);
     } else {
         let stop = if report.clean { "a clean stop" } else { "a stop that was not clean" };
-        log::info!("disk {place}: opened after {stop}: {} volumes, {} segments", report.volumes, report.segments);
+        let OpenReport { volumes, segments_loaded, segments, scanned_bytes, .. } = report;
+        log::info!(
+            "disk {place}: opened after {stop}: {volumes} volumes, {segments_loaded} segments by their index files, \
+             {segments} walked, {scanned_bytes} bytes of them"
+        );
+    }
+    for reason in &report.snapshots_refused {
+        log::warn!("disk {place}: an index file was thrown away, and its segment was read instead: {reason}");
     }
     if report.reserve_given > 0 {
         log::warn!("disk {place}: full: opening it took {} pieces of its reserve", report.reserve_given);

@@ -13,7 +13,7 @@ use crate::base::clock::{Clock, Moment};
 use crate::base::queue::QueueSender;
 use crate::disk::is_shortage;
 use crate::metrics::DiskMetrics;
-use crate::store::{Catalog, CompactionReport, FileFinding, Identity, Reserve};
+use crate::store::{Catalog, CompactionReport, FileFinding, Identity, Reserve, Snapshots};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -24,6 +24,7 @@ pub(super) struct Unit {
     pub(super) place: String,
     pub(super) identity: Identity,
     pub(super) catalog: Arc<Catalog>,
+    pub(super) snapshots: Arc<Snapshots>,
     pub(super) reads: QueueSender<ReadJob>,
     pub(super) appends: QueueSender<LaneJob>,
     pub(super) gate: Gate,

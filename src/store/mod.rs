@@ -22,12 +22,14 @@ mod open;
 mod owner;
 mod recovery;
 mod recovery_copy;
+mod reindex;
 mod replay;
 mod reserve;
 mod scrub;
 mod segment;
 mod segment_header;
 mod slots;
+mod snapshot;
 mod sparse;
 mod superblock;
 #[cfg(test)]
@@ -46,9 +48,11 @@ pub use offline::{DamageAt, Inspection, SegmentInspection, Verification, VolumeI
 pub use open::{OpenReport, Opened, check_identity, check_options, open, open_watched};
 pub use owner::{Owner, look_for, new_owner, owner, probe_lock};
 pub use recovery::{Cut, Finding};
+pub use reindex::{Left, Reindexed, reindex};
 pub use reserve::{Loan, Reserve};
 pub use scrub::{Scrub, ScrubFile, ScrubFinding, ScrubKind, ScrubProgress, ScrubRecord, ScrubStep};
 pub use segment::{Counts, Located, Place, Segment};
+pub use snapshot::Snapshots;
 pub use superblock::Superblock;
 
 use crate::base::ids::{ClusterId, DiskId, NodeId, VolumeId};

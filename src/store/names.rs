@@ -16,6 +16,7 @@ pub const SCRUB: &str = "scrub";
 pub const RESERVE: &str = "reserve";
 
 const SEGMENT_SUFFIX: &str = ".segment";
+const INDEX_SUFFIX: &str = ".index";
 
 /// The file of the segment that begins with `base`.
 #[must_use]
@@ -51,6 +52,19 @@ pub fn parse_edition(name: &str) -> Option<(VolumeId, Sequence, u32)> {
     let (volume, base) = parse_segment(&format!("{front}{SEGMENT_SUFFIX}"))?;
     let number = u32::from_str_radix(number, 16).ok()?;
     (number > 0 && edition(volume, base, number) == name).then_some((volume, base, number))
+}
+
+/// The index file of a segment in one of its editions.
+#[must_use]
+pub fn index(volume: VolumeId, base: Sequence, number: u32) -> String {
+    let segment = edition(volume, base, number);
+    format!("{}{INDEX_SUFFIX}", segment.strip_suffix(SEGMENT_SUFFIX).unwrap_or(&segment))
+}
+
+/// Volume, base and edition of an index file's name; `None` for any other name.
+#[must_use]
+pub fn parse_index(name: &str) -> Option<(VolumeId, Sequence, u32)> {
+    parse_edition(&format!("{}{SEGMENT_SUFFIX}", name.strip_suffix(INDEX_SUFFIX)?))
 }
 
 /// Where a segment that the manifest never named is moved to, and a damaged manifest is copied to.
@@ -89,5 +103,11 @@ mod tests {
         assert_eq!(parse_edition(&name), Some((VolumeId(1), Sequence(0), 0)));
         assert_eq!(parse_edition("v00000001-0000000000000000-00000000.segment"), None);
         assert_eq!(parse_edition("v00000001-0000000000000000-2.segment"), None);
+        for number in [0, 2] {
+            let name = index(VolumeId(1), Sequence(10), number);
+            assert_eq!(parse_index(&name), Some((VolumeId(1), Sequence(10), number)), "{name}");
+        }
+        assert_eq!(index(VolumeId(1), Sequence(0), 2), "v00000001-0000000000000000-00000002.index");
+        assert_eq!(parse_index("v00000001-0000000000000000.segment"), None);
     }
 }

@@ -15,7 +15,7 @@ use super::recovery::{behind, mark_of};
 use super::recovery_copy::{CopySight, read_copy};
 use super::replay::{Found, Replayed, Which, replay};
 use super::superblock::SuperblockContent;
-use super::{Identity, names};
+use super::{Identity, names, snapshot};
 use crate::base::ids::{Sequence, VolumeId};
 use crate::disk::{Disk, File, Lock, Open};
 use crate::journal::{CHAIN_START, Case, FRAME_BYTES, plan, sector_end};
@@ -39,6 +39,8 @@ pub struct Inspection {
     pub clean: bool,
     /// Records of the manifest that do not verify.
     pub manifest_damaged: u64,
+    /// Index files that do not fit; the next start walks their segments and writes them anew.
+    pub indexes_unfit: Vec<String>,
     /// Its volumes.
     pub volumes: Vec<VolumeInspection>,
 }
@@ -112,6 +114,8 @@ pub struct Verification {
     pub damages: Vec<DamageAt>,
     /// Torn tails that the next start will cut; nothing in them was acknowledged as synced.
     pub torn: Vec<DamageAt>,
+    /// Index files that do not fit, which is no damage: the next start walks their segments and writes them anew.
+    pub indexes_unfit: Vec<String>,
 }
 
 /// One thing that does not verify.
@@ -197,6 +201,22 @@ impl<'a> Look<'a> {
         Which { identity: self.identity(), volume, state, base, closed, mark: mark_of(&self.marks, volume), chain }
     }
 
+    /// The index files that do not fit, and why.
+    fn indexes_unfit(&self) -> Result<Vec<String>, StoreError> {
+        let mut unfit = Vec::new();
+        for (&volume, state) in &self.state.volumes {
+            for (&base, &(_, closed)) in &state.segments {
+                let which = self.which(volume, state, base, closed);
+                if let Some(file) = self.file(&which)?
+                    && let Some(Err(reason)) = snapshot::check(self.disk, &which, &*file)
+                {
+                    unfit.push(format!("{}: {reason}", snapshot::index_name(&which)));
+                }
+            }
+        }
+        Ok(unfit)
+    }
+
     /// The file of a segment, or `None` if it is gone or not to be read.
     fn file(&self, which: &Which<'_>) -> Result<Option<Arc<dyn File>>, StoreError> {
         if self.directory.lost.contains(&which.key()) {
@@ -220,6 +240,7 @@ pub fn inspect(disk: &dyn Disk) -> Result<Inspection, StoreError> {
     for (&volume, state) in &look.state.volumes {
         volumes.push(inspect_volume(&look, volume, state)?);
     }
+    let indexes_unfit = look.indexes_unfit()?;
     Ok(Inspection {
         cluster: look.identity().cluster.to_string(),
         node: look.identity().node.to_string(),
@@ -227,6 +248,7 @@ pub fn inspect(disk: &dyn Disk) -> Result<Inspection, StoreError> {
         volume_highest: look.content.highest.0,
         clean: look.marks.clean,
         manifest_damaged: look.manifest_damaged,
+        indexes_unfit,
         volumes,
     })
 }
@@ -343,6 +365,7 @@ pub fn verify(disk: &dyn Disk, progress: &mut dyn FnMut(u64, u64)) -> Result<Ver
     let look = Look::at(disk)?;
     let mut outcome = Verification::default();
     note_files(&look, &mut outcome);
+    outcome.indexes_unfit = look.indexes_unfit()?;
     let mut total = 0;
     let mut work = Vec::new();
     for (&volume, state) in &look.state.volumes {

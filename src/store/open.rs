@@ -15,6 +15,7 @@ use super::mark::{MARK_MAGIC, MARK_SLOT_BYTES, MARK_VERSION, Marks};
 use super::recovery::{self, Cut, Finding, Recovery};
 use super::reserve::{self, Reserve};
 use super::segment_header::SEGMENT_HEADER_BYTES;
+use super::snapshot::{self, Snapshots};
 use super::superblock::{FORMAT_VERSION, Superblock, SuperblockContent};
 use super::{Identity, StoreOptions, names};
 use crate::base::clock::Clock;
@@ -41,10 +42,14 @@ pub struct OpenReport {
     pub clean: bool,
     /// Volumes.
     pub volumes: u64,
-    /// Segments that were read.
+    /// Segments that were walked, from their beginning or from where their index file ends.
     pub segments: u64,
-    /// Bytes of their files.
+    /// Bytes that were walked.
     pub scanned_bytes: u64,
+    /// Segments whose index file was taken.
+    pub segments_loaded: u64,
+    /// Index files that were thrown away, each with the reason.
+    pub snapshots_refused: Vec<String>,
     /// How often each row of the table in `journal::plan` applied, by its letter.
     pub cases: BTreeMap<String, u64>,
     /// Torn tails.
@@ -96,6 +101,8 @@ pub struct Opened {
     pub compaction: Compaction,
     /// For whoever needs room on a full disk.
     pub reserve: Arc<Reserve>,
+    /// For the background thread: writes index files.
+    pub snapshots: Arc<Snapshots>,
     /// What happened.
     pub report: OpenReport,
 }
@@ -180,6 +187,7 @@ fn open_once(
     let plan = directory::plan(&*disk, &identity, &state, &marks)?;
     plan.records.iter().for_each(|record| state.apply(record));
     let mut news = plan.records.clone();
+    snapshot::sweep(&*disk, &state)?;
 
     let handles = Handles::new(Arc::clone(&disk), options.open_files_max);
     let catalog = Arc::new(Catalog::default());
@@ -222,7 +230,9 @@ fn open_once(
     let active = writers.values().rev().find(|writer| !writer.sealed).map(|writer| writer.volume);
     let now = clock.now();
     let compaction = Compaction::new(&disk, identity, &catalog, &handles, &reserve, options);
+    let snapshots = Snapshots::new(Arc::clone(&disk), identity.disk, Arc::clone(&catalog));
     let appender = Appender {
+        snapshots: Arc::clone(&snapshots),
         disk,
         clock: ClockHandle(clock),
         options: options.clone(),
@@ -243,7 +253,7 @@ fn open_once(
         scratch: Vec::new(),
         random: Random::default(),
     };
-    Ok(Opened { identity, superblock: Arc::new(superblock), catalog, appender, compaction, reserve, report })
+    Ok(Opened { identity, superblock: Arc::new(superblock), catalog, appender, compaction, reserve, snapshots, report })
 }
 
 /// Whether the options go together and fit the format.
@@ -289,6 +299,9 @@ pub(super) fn is_formatted(disk: &dyn Disk) -> Result<bool, StoreError> {
     }
     for entry in &entries {
         let name = entry.name.as_str();
+        if names::parse_edition(name).is_some() || names::parse_index(name).is_some() {
+            return Err(StoreError::Superblock { place: format!("{}/{}", disk.place(), names::SUPERBLOCK) });
+        }
         // What a format that did not end leaves behind.
         let ours = [names::LOCK, names::MANIFEST, names::MARK, names::RESERVE].contains(&name)
             || [names::MANIFEST, names::SUPERBLOCK].iter().any(|file| name == format!("{file}.tmp"));

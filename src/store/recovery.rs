@@ -19,6 +19,7 @@ use super::replay::{Found, Replayed, Which, replay_watched};
 use super::segment::Segment;
 use super::segment_header::SEGMENT_HEADER_BYTES;
 use super::slots::Slot;
+use super::snapshot::{self, with_holes};
 use super::{Identity, StoreOptions, names};
 use crate::base::clock::Clock;
 use crate::base::ids::{Epoch, Sequence, VolumeId};
@@ -242,10 +243,15 @@ impl Recovery<'_> {
     }
 
     fn segment(&mut self, which: &Which<'_>, last: bool) -> Result<Mended, StoreError> {
+        self.progress.advance();
+        if !self.directory.lost.contains(&which.key())
+            && let Some(mended) = self.resume(which, last)?
+        {
+            return Ok(mended);
+        }
         if let Some(closed) = which.closed.filter(|closed| closed.edition > 0) {
             return self.copied(which, closed);
         }
-        self.progress.advance();
         let name = which.name();
         let open = which.closed.is_none();
         if self.directory.lost.contains(&which.key()) {
@@ -273,7 +279,23 @@ impl Recovery<'_> {
         let verify_from = if open { which.proof().synced } else { Sequence(u64::MAX) };
         let replayed = replay_watched(&*file, which, verify_from, &mut |_| (), self.progress)
             .map_err(StoreError::io(&**self.disk, &name, "read"))?;
-        let plan = plan(&replayed.sight, &replayed.proof(which));
+        self.settle(which, last, file, replayed)
+    }
+
+    /// Plans what to do with a segment that was read, does it, and builds its index.
+    pub(super) fn settle(
+        &mut self,
+        which: &Which<'_>,
+        last: bool,
+        file: Arc<dyn File>,
+        replayed: Replayed,
+    ) -> Result<Mended, StoreError> {
+        let name = which.name();
+        let open = which.closed.is_none();
+        let mut plan = plan(&replayed.sight, &replayed.proof(which));
+        if let Some(before) = &replayed.before {
+            with_holes(&mut plan, before);
+        }
         if let Some(position) = plan.cut {
             self.put_by(&name, &file, position..replayed.sight.used.max(position))?;
         }
@@ -296,7 +318,7 @@ impl Recovery<'_> {
         }
         let mut plan = plan(&sight, &proof);
         plan.close = true;
-        let replayed = Replayed { found: Vec::new(), sight, header_whole: true, file_bytes: 0, unreadable: 0 };
+        let replayed = Replayed::nothing(sight);
         let mut mended = self.mend(which, replayed, plan, None);
         mended.lost = true;
         mended
@@ -310,8 +332,11 @@ impl Recovery<'_> {
         if plan.cases.contains(&Case::U) {
             self.report.findings.push(found(Case::U, UNREADABLE_TAIL.to_string()));
         }
+        if replayed.before.is_some() && replayed.scanned_bytes == 0 {
+            return;
+        }
         self.report.segments += 1;
-        self.report.scanned_bytes += replayed.file_bytes;
+        self.report.scanned_bytes += replayed.scanned_bytes;
         self.report.chain_breaks += replayed.sight.chain_breaks.len() as u64;
         self.report.headers_damaged += u64::from(!replayed.header_whole);
         self.report.unreadable_bytes += replayed.unreadable;
@@ -336,6 +361,12 @@ impl Recovery<'_> {
             |found: &&Found| found.sequence < plan.next.min(past) && plan.cut.is_none_or(|cut| found.position < cut);
         let mut tombstones = Vec::new();
         let mut sealed = false;
+        if let Some(before) = &replayed.before {
+            before.enter(&segment);
+            tombstones.extend_from_slice(&before.targets);
+            sealed = before.facts.sealed;
+        }
+        snapshot::note(&segment, &plan, &replayed);
         for found in replayed.found.iter().filter(kept) {
             enter(&segment, found.sequence, found.position, found.bytes, found.kind);
             sealed |= found.kind == Kind::Seal;

@@ -12,6 +12,7 @@ use super::replay::{Found, Which};
 use super::segment::Segment;
 use super::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::slots::Slot;
+use super::snapshot::Hole;
 use super::sparse::Sparse;
 use crate::base::ids::{Epoch, Sequence};
 use crate::base::limits::SEGMENT_BYTES_MAX;
@@ -139,14 +140,14 @@ impl Recovery<'_> {
         counts.object_bytes.store(of(Kind::Put).map(|found| found.bytes).sum(), Ordering::Relaxed);
         counts.tombstones.store(of(Kind::Tombstone).count() as u64, Ordering::Relaxed);
         counts.damaged.store(sight.doubts.len() as u64, Ordering::Relaxed);
-        for (&first, &count) in which.state.damaged.range(which.base..closed.next) {
-            let past = Sequence(first.0.saturating_add(count));
-            let mut at = first;
-            while let Some((sequence, _)) = segment.needle_from(at).filter(|(sequence, _)| *sequence < past) {
-                segment.damage(sequence);
-                at = sequence.plus(1);
-            }
-        }
+        damage_known(which, &segment, closed.next);
+        // Where a gap may hide a needle the index is not all that was there: it is walked at each start.
+        let hole = |(range, position): &(Range<u64>, u64)| Hole {
+            first: Sequence(range.start),
+            count: range.end.saturating_sub(range.start),
+            position: *position,
+        };
+        segment.progress().set_holes(sight.doubts.iter().map(hole).collect());
         let case = if sight.doubts.is_empty() { Case::A } else { Case::C };
         Mended {
             segment: Arc::new(segment),
@@ -164,6 +165,18 @@ impl Recovery<'_> {
             file: None,
             last_epoch: sight.epoch,
             lost: false,
+        }
+    }
+}
+
+/// Marks what the manifest knows as damaged in a compacted segment.
+pub(super) fn damage_known(which: &Which<'_>, segment: &Segment, next: Sequence) {
+    for (&first, &count) in which.state.damaged.range(which.base..next) {
+        let past = Sequence(first.0.saturating_add(count));
+        let mut at = first;
+        while let Some((sequence, _)) = segment.needle_from(at).filter(|(sequence, _)| *sequence < past) {
+            segment.damage(sequence);
+            at = sequence.plus(1);
         }
     }
 }

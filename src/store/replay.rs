@@ -8,6 +8,7 @@ use super::manifest::{Closed, VolumeState};
 use super::mark::Mark;
 use super::needle::{HEAD_BYTES_FIXED, Head, Kind};
 use super::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::snapshot::Snapshot;
 use super::{Identity, names};
 use crate::base::ids::{Cookie, Sequence, VolumeId};
 use crate::base::limits::{ATTRIBUTE_BYTES_MAX, SEGMENT_BYTES_MAX};
@@ -39,8 +40,20 @@ pub(super) struct Replayed {
     /// The first sector says what the manifest says.
     pub header_whole: bool,
     pub file_bytes: u64,
+    /// Bytes of it that were read.
+    pub scanned_bytes: u64,
     /// Bytes that the device would not give; shown to the scan as something that does not verify.
     pub unreadable: u64,
+    /// What the index file says of all that lies before.
+    pub before: Option<Box<Snapshot>>,
+}
+
+/// Where a walk begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct From {
+    pub position: u64,
+    pub first: Sequence,
+    pub chain: Option<u128>,
 }
 
 /// Which segment, and what is known about it.
@@ -84,6 +97,19 @@ impl Which<'_> {
 }
 
 impl Replayed {
+    /// Of a file that is not read.
+    pub fn nothing(sight: Sight) -> Self {
+        Self {
+            found: Vec::new(),
+            sight,
+            header_whole: true,
+            file_bytes: 0,
+            scanned_bytes: 0,
+            unreadable: 0,
+            before: None,
+        }
+    }
+
     /// What a proof says once more is known of the file: bytes that could not be read, or that nothing says are ours (no
     /// header and no frame verifies), are never cut.
     pub fn proof(&self, which: &Which<'_>) -> Proof {
@@ -149,20 +175,36 @@ pub(super) fn replay_watched(
     watch: &mut dyn FnMut(u64),
     progress: &Progress,
 ) -> io::Result<Replayed> {
+    let from = From { position: SEGMENT_HEADER_BYTES as u64, first: which.base, chain: which.chain };
+    replay_from(file, which, &from, verify_from, watch, progress)
+}
+
+/// Reads a segment from a place on that is known to be the beginning of a group, or the end of the log.
+pub(super) fn replay_from(
+    file: &dyn File,
+    which: &Which<'_>,
+    from: &From,
+    verify_from: Sequence,
+    watch: &mut dyn FnMut(u64),
+    progress: &Progress,
+) -> io::Result<Replayed> {
     let file_bytes = file.len()?;
     let end = which.closed.map_or(file_bytes, |closed| closed.end.min(file_bytes)).min(SEGMENT_BYTES_MAX);
     let mut window = Window::new(file, end, PIECE_BYTES).watched(progress);
-    let header_whole = SegmentHeader::parse(window.bytes(0, SEGMENT_HEADER_BYTES)?).is_some_and(|header| {
-        header.volume == which.volume && header.base == which.base && header.disk == which.identity.disk
-    });
+    let whole = from.position == SEGMENT_HEADER_BYTES as u64;
+    let header = if whole { SegmentHeader::parse(window.bytes(0, SEGMENT_HEADER_BYTES)?) } else { None };
+    let header_whole = !whole
+        || header.is_some_and(|header| {
+            header.volume == which.volume && header.base == which.base && header.disk == which.identity.disk
+        });
     let bounds = Bounds {
         volume: which.volume,
         salt: which.state.salt,
         generation: which.state.generation,
-        start: SEGMENT_HEADER_BYTES as u64,
-        first: which.base,
+        start: from.position,
+        first: from.first,
         past: which.past(),
-        chain: which.chain,
+        chain: from.chain,
         proven_to: if which.closed.is_some() { Sequence(u64::MAX) } else { which.proof().synced },
         verify_from,
     };
@@ -182,7 +224,16 @@ pub(super) fn replay_watched(
         });
     })?;
     sight.behind = first_behind(file, end, file_bytes)?;
-    Ok(Replayed { found, sight, header_whole, file_bytes, unreadable: window.unreadable() })
+    let scanned_bytes = if whole { file_bytes } else { file_bytes.saturating_sub(from.position) };
+    Ok(Replayed {
+        found,
+        sight,
+        header_whole,
+        file_bytes,
+        scanned_bytes,
+        unreadable: window.unreadable(),
+        before: None,
+    })
 }
 
 /// The first byte from `end` on that is not zero. Reserved room and zeros ahead may still be there after a crash; of a file

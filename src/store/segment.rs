@@ -6,6 +6,7 @@
 use super::handles::Handle;
 use super::manifest::Closed;
 use super::slots::{Slot, Slots};
+use super::snapshot::Progress;
 use super::sparse::Sparse;
 use crate::base::ids::{Sequence, VolumeId};
 use crate::disk::File;
@@ -85,6 +86,8 @@ pub struct Segment {
     counts: Counts,
     /// What the manifest says of it, once it takes no more.
     closed: OnceLock<Closed>,
+    /// How far its index file covers it.
+    progress: Progress,
 }
 
 impl Segment {
@@ -102,6 +105,7 @@ impl Segment {
             lost_from: AtomicU64::new(u64::MAX),
             counts: Counts::default(),
             closed: OnceLock::new(),
+            progress: Progress::default(),
         }
     }
 
@@ -127,6 +131,7 @@ impl Segment {
             counts: Counts::default(),
             lost_from: AtomicU64::new(u64::MAX),
             closed: OnceLock::from(closed),
+            progress: Progress::default(),
         }
     }
 
@@ -197,6 +202,16 @@ impl Segment {
         // Said once, and by one thread.
         let said = *self.closed.get_or_init(|| closed);
         debug_assert_eq!(said, closed, "a segment is closed once");
+    }
+
+    /// How far its index file covers it.
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Whether it was compacted.
+    pub(super) fn is_sparse(&self) -> bool {
+        matches!(self.index, Index::Sparse { .. })
     }
 
     /// Bytes of memory that its index takes.

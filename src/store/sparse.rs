@@ -80,17 +80,6 @@ impl Sparse {
         slot.map_or(Slot::ABSENT, |slot| Slot::from_bits(slot.fetch_or(flags.bits(), Ordering::AcqRel)))
     }
 
-    /// All needles, in order.
-    pub fn entries(&self) -> impl Iterator<Item = (u64, Slot)> {
-        let offsets: Box<dyn Iterator<Item = u64>> = match &self.presence {
-            Presence::Sorted(offsets) => Box::new(offsets.iter().map(|&offset| u64::from(offset))),
-            Presence::Bits { words, .. } => Box::new(words.iter().zip(0u64..).flat_map(|(&word, index)| {
-                (0..64).filter(move |bit| word & (1 << bit) != 0).map(move |bit| index * 64 + bit)
-            })),
-        };
-        offsets.zip(self.slots.iter().map(|slot| Slot::from_bits(slot.load(Ordering::Acquire))))
-    }
-
     /// Bytes of memory.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -148,7 +137,6 @@ mod tests {
         let entries: Vec<_> = offsets.zip(1u64..).map(|(offset, at)| (offset, Slot::at(at * 8))).collect();
         let model: BTreeMap<u64, Slot> = entries.iter().map(|&(offset, slot)| (u64::from(offset), slot)).collect();
         let sparse = Sparse::new(span, &entries);
-        assert_eq!(sparse.entries().collect::<BTreeMap<_, _>>(), model);
         for offset in 0..span + 70 {
             assert_eq!(sparse.load(offset), model.get(&offset).copied().unwrap_or(Slot::ABSENT), "{offset}");
             if model.contains_key(&offset) {

@@ -14,8 +14,10 @@ use crate::store::names;
 use crate::store::needle::HEAD_BYTES_FIXED;
 use crate::store::segment::Segment;
 use crate::store::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::store::snapshot::Point;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Room is reserved in such steps: few metadata commits, and a full disk is noticed early.
 const ALLOCATE_STEP_BYTES: u64 = 64 << 20;
@@ -100,7 +102,21 @@ impl Appender {
             Err(error) => return Err(failure(place, "write", error)),
         }
         (self.marked, self.clean, self.marked_at) = (marks, clean, self.clock.0.now());
+        self.set_points();
         Ok(())
+    }
+
+    /// Tells the writer of index files how far each open segment is synced. Not between a sync and what it publishes.
+    pub(super) fn set_points(&self) {
+        for writer in self.writers.values() {
+            let Some(tail) = &writer.tail else { continue };
+            if writer.unsynced() || tail.segment.next() != writer.next {
+                continue;
+            }
+            let object_bytes = tail.segment.counts().object_bytes.load(Ordering::Relaxed);
+            let Synced { next, position: end, chain } = tail.synced;
+            tail.segment.progress().set_point(Point { next, end, chain, object_bytes });
+        }
     }
 
     fn marks(&self, clean: bool) -> Marks {

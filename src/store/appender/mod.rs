@@ -23,6 +23,7 @@ use super::handles::Handles;
 use super::mark::Marks;
 use super::needle::needle_bytes;
 use super::reserve::Reserve;
+use super::snapshot::Snapshots;
 use super::{Identity, StoreOptions, VolumeNumbers, names};
 use crate::base::clock::{Clock, Moment};
 use crate::base::ids::{ObjectId, Sequence, VolumeId};
@@ -71,6 +72,7 @@ pub struct Appender {
     pub(super) reserve: Arc<Reserve>,
     pub(super) scratch: Vec<u8>,
     pub(super) random: Random,
+    pub(super) snapshots: Arc<Snapshots>,
 }
 
 /// A clock that can be shown in debug output.
@@ -173,7 +175,8 @@ impl Appender {
         })
     }
 
-    /// A clean stop: everything is synced, marked, and the mark file says so.
+    /// A clean stop: everything is synced, marked, and the mark file says so. Index files that are missing are written
+    /// before; without one the next start walks its segment, which is no error (see [`Snapshots::trouble`]).
     ///
     /// # Errors
     /// [`AppendError::Failed`]; the next start then treats the stop as unclean.
@@ -181,9 +184,29 @@ impl Appender {
         self.guarded(|appender| {
             appender.sync_tails()?;
             appender.write_closing_frames()?;
+            appender.give_back_room()?;
             let remembered = appender.remember_epochs()?;
+            appender.set_points();
+            appender.snapshots.finish();
             appender.write_marks(remembered)
         })
+    }
+
+    /// Cuts open segments to their ends: what is not read at the next start must not be there.
+    fn give_back_room(&mut self) -> Result<(), AppendError> {
+        let tails: Vec<_> =
+            self.writers.iter().filter(|(_, writer)| writer.tail.is_some()).map(|(&at, _)| at).collect();
+        for volume in tails {
+            let place = self.place(volume);
+            let Some(tail) = self.writers.get_mut(&volume).and_then(|writer| writer.tail.as_mut()) else { continue };
+            let end = sector_end(tail.end);
+            if tail.allocated > end {
+                let cut = tail.file.set_len(end).and_then(|()| tail.file.sync_all());
+                cut.map_err(|error| failure(place, "cut", error))?;
+                (tail.allocated, tail.filled) = (end, end);
+            }
+        }
+        Ok(())
     }
 
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, AppendError>) -> Result<T, AppendError> {

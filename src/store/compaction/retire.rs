@@ -7,6 +7,7 @@
 use super::Obstacle;
 use crate::disk::{Disk, File, Open};
 use crate::store::handles::Given;
+use crate::store::names;
 use crate::store::segment::Segment;
 use std::io;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ const CUT_BYTES: u64 = 64 << 20;
 #[derive(Debug)]
 pub(super) struct Retiring {
     name: String,
+    /// Its index file.
+    index: String,
     /// What readers had; some may be in the middle of a read.
     given: Given,
     own: Option<Arc<dyn File>>,
@@ -37,7 +40,9 @@ pub(super) enum RetireStep {
 
 impl Retiring {
     pub fn new(segment: &Segment) -> Self {
-        Self { name: segment.name().to_string(), given: segment.handle().retire(), own: None, begun: false }
+        let edition = segment.closed().map_or(0, |closed| closed.edition);
+        let index = names::index(segment.volume(), segment.base(), edition);
+        Self { name: segment.name().to_string(), index, given: segment.handle().retire(), own: None, begun: false }
     }
 
     pub fn step(&mut self, disk: &dyn Disk) -> Result<RetireStep, Obstacle> {
@@ -51,6 +56,10 @@ impl Retiring {
                 opened => Some(opened.map_err(failed("open"))?),
             };
             disk.remove(&self.name).map_err(failed("remove"))?;
+            match disk.remove(&self.index) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove")(error)),
+                _ => {}
+            }
             disk.sync_directory().map_err(failed("remove"))?;
             self.begun = true;
         }

@@ -106,7 +106,9 @@ fn tells(report: &OpenReport) -> bool {
         && report.cuts.is_empty()
         && report.missing_segments.is_empty()
         && report.set_aside.is_empty()
-        && report.adopted.is_empty())
+        && report.adopted.is_empty()
+        && report.findings.is_empty()
+        && report.snapshots_refused.is_empty())
         || report.chain_breaks + report.headers_damaged + report.manifest_damaged + report.unreadable_bytes > 0
 }
 
