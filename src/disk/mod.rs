@@ -6,6 +6,7 @@
 
 mod api;
 mod faulty;
+mod gather;
 mod kernel;
 mod memory;
 mod name;
@@ -15,6 +16,6 @@ mod real;
 mod behaviour;
 
 pub use api::{Disk, Entry, EntryKind, File, Lock, Open, Space};
-pub use faulty::{Call, Fault, FaultPlan, Faults, FaultyDisk};
+pub use faulty::{Call, Called, Fault, FaultPlan, Faults, FaultyDisk};
 pub use memory::MemoryDisk;
 pub use real::RealDisk;
