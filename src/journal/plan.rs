@@ -17,6 +17,7 @@
 
 use super::scan::Sight;
 use crate::base::ids::Sequence;
+use crate::base::planted::{self, Bug};
 use std::ops::Range;
 
 /// What is known from outside the segment: everything below this sequence was synced here.
@@ -80,7 +81,7 @@ pub fn plan(sight: &Sight, proof: &Proof) -> Plan {
         let proven = run.mark_behind.max(proof.synced);
         match run.next {
             Some(next) if next == run.first => plan.cases.push(Case::V),
-            _ if run.first >= proven && !proof.closed => {
+            _ if (run.first >= proven && !proof.closed) || planted::on(Bug::CutAtFirstBadNeedle) => {
                 let nothing_left = sight.used <= run.position;
                 plan.cases.push(if nothing_left { Case::V } else { Case::B });
                 plan.cut = (!nothing_left).then_some(run.position);

@@ -325,7 +325,8 @@ fn open_marks(disk: &dyn Disk) -> Result<(Marks, Pair), StoreError> {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let file = disk.open(names::MARK, Open::Create)?;
-                file.set_len(2 * MARK_SLOT_BYTES as u64)?;
+                // Room and not a hole: on a full disk the marks are still written.
+                file.allocate(0, 2 * MARK_SLOT_BYTES as u64)?;
                 file.sync_all()?;
                 disk.sync_directory()?;
                 file

@@ -19,6 +19,7 @@ use super::{Identity, StoreOptions, names};
 use crate::base::clock::Clock;
 use crate::base::ids::{Epoch, Sequence, VolumeId};
 use crate::base::limits::SEGMENT_BYTES_MAX;
+use crate::base::planted::{self, Bug};
 use crate::disk::{Disk, File, Open};
 use crate::journal::{CHAIN_START, Plan, Proof, Sight, plan, sector_end};
 use serde::Serialize;
@@ -207,18 +208,20 @@ impl Recovery<'_> {
         if open {
             // After a failed sync the page cache shows what the disk lacks: write what is dirty, then look at the disk.
             file.sync_all().map_err(StoreError::io(&**self.disk, &name, "sync"))?;
-            file.drop_pages().map_err(StoreError::io(&**self.disk, &name, "drop the pages of"))?;
+            if !planted::on(Bug::KeepPages) {
+                file.drop_pages().map_err(StoreError::io(&**self.disk, &name, "drop the pages of"))?;
+            }
         }
         let proof = which.proof();
         let verify_from = if open { proof.synced } else { Sequence(u64::MAX) };
         let replayed =
             replay(&*file, which, verify_from, &mut |_| ()).map_err(StoreError::io(&**self.disk, &name, "read"))?;
         let plan = plan(&replayed.sight, &proof);
+        if open && replayed.unreadable > 0 && (plan.cut.is_some() || plan.close) {
+            let error = io::Error::other("the tail cannot be read, so it cannot be told from a torn or a damaged one");
+            return Err(StoreError::io(&**self.disk, &name, "read")(error));
+        }
         if let Some(position) = plan.cut {
-            if replayed.unreadable > 0 {
-                let error = io::Error::other("the tail cannot be read, so it cannot be told from a torn one");
-                return Err(StoreError::io(&**self.disk, &name, "read")(error));
-            }
             self.cut(&name, &file, position, replayed.sight.used.max(position))?;
         }
         self.note(&replayed, &plan);
@@ -276,14 +279,15 @@ impl Recovery<'_> {
             sealed |= found.kind == Kind::Seal;
             tombstones.extend(found.target.map(|(target, _)| target));
         }
-        self.mark_damaged(which, &segment, &plan);
+        // What the device would not give may be sound: it is not served now, and not remembered.
+        self.mark_damaged(which, &segment, &plan, replayed.unreadable == 0);
         let next = plan.next.min(which.base.plus(segment.capacity()));
         segment.publish(end, next);
         let last_epoch = replayed.sight.epoch;
         Mended { segment, tombstones, plan, sealed, file, last_epoch }
     }
 
-    fn mark_damaged(&mut self, which: &Which<'_>, segment: &Segment, plan: &Plan) {
+    fn mark_damaged(&mut self, which: &Which<'_>, segment: &Segment, plan: &Plan, lasting: bool) {
         let past = which.base.0.saturating_add(segment.capacity()).min(plan.next.0);
         for (range, position) in &plan.damaged {
             let range = range.start..range.end.min(past);
@@ -303,7 +307,7 @@ impl Recovery<'_> {
                 position: *position,
                 new,
             });
-            if new {
+            if new && lasting {
                 let first = Sequence(range.start);
                 self.news.push(Record::DamageFound { volume: which.volume, first, count });
             }
@@ -323,7 +327,7 @@ impl Recovery<'_> {
     fn bury(&mut self, volume: VolumeId, targets: &[Sequence]) {
         let view = self.catalog.view();
         let segments = view.segments(volume);
-        for &target in targets {
+        for &target in targets.iter().filter(|_| !planted::on(Bug::ForgetTombstones)) {
             let behind = segments.partition_point(|segment| segment.base() <= target);
             if let Some(segment) = behind.checked_sub(1).and_then(|index| segments.get(index)) {
                 segment.delete(target);
@@ -333,6 +337,7 @@ impl Recovery<'_> {
 
     /// Copies a torn tail aside, durably, and cuts it.
     fn cut(&mut self, name: &str, file: &Arc<dyn File>, position: u64, used: u64) -> Result<(), StoreError> {
+        let used = if planted::on(Bug::CutWithoutCopy) { position } else { used };
         let (copy, bytes) = copy_aside(&**self.disk, name, &**file, position..used).map_err(StoreError::io(
             &**self.disk,
             name,

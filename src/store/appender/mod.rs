@@ -22,6 +22,7 @@ use super::{Identity, StoreOptions, VolumeNumbers, names};
 use crate::base::clock::{Clock, Moment};
 use crate::base::ids::{ObjectId, Sequence, VolumeId};
 use crate::base::limits::{ATTRIBUTE_BYTES_MAX, CHUNK_BYTES_MAX, GROUP_BYTES_MAX, GROUP_NEEDLES_MAX};
+use crate::base::planted::{self, Bug};
 use crate::base::random::Random;
 use crate::disk::{Disk, File};
 use crate::journal::{FRAME_BYTES, Pair, RecordLog, SECTOR_BYTES, sector_end};
@@ -211,10 +212,17 @@ impl Appender {
         for done in &written {
             self.advance(done);
         }
-        if sync {
+        let early = planted::on(Bug::PublishBeforeSync);
+        for done in written.iter().filter(|_| early) {
+            self.publish(done, &mut outcomes);
+        }
+        if sync
+            && !(planted::on(Bug::DeleteWithoutSync)
+                && entries.iter().all(|entry| matches!(entry, Entry::Delete { .. })))
+        {
             self.sync_tails()?;
         }
-        for done in &written {
+        for done in written.iter().filter(|_| !early) {
             self.publish(done, &mut outcomes);
         }
         self.write_marks_if_late()?;
@@ -343,6 +351,9 @@ impl Appender {
             if !is_full(&error) {
                 return Err(failure(place, "write", error));
             }
+            if planted::on(Bug::FullIsOk) {
+                return Ok(group);
+            }
             cut_back(writer, &file, before).map_err(|error| failure(place.clone(), "cut back", error))?;
             return Err(AppendError::Full { place });
         }
@@ -403,7 +414,8 @@ impl Appender {
             .filter(|writer| writer.unsynced())
             .filter_map(|writer| Some((writer.volume, Arc::clone(&writer.tail.as_ref()?.file))))
             .collect();
-        files::sync_all_at_once(&files).map_err(|(volume, error)| failure(self.place(volume), "sync", error))?;
+        let to_sync = if planted::on(Bug::SkipSync) { &[] } else { &files[..] };
+        files::sync_all_at_once(to_sync).map_err(|(volume, error)| failure(self.place(volume), "sync", error))?;
         for (volume, _) in files {
             if let Some(writer) = self.writers.get_mut(&volume) {
                 writer.set_synced();
@@ -425,9 +437,12 @@ impl Appender {
             let start = writer.start(tail, 0);
             let group = compose(&start, &[], &mut self.scratch);
             let place = format!("{}/{}", self.disk.place(), tail.segment.name());
-            tail.file
-                .write_all_at(&mut [IoSlice::new(&self.scratch)], start.position)
-                .map_err(|error| failure(place, "write", error))?;
+            match tail.file.write_all_at(&mut [IoSlice::new(&self.scratch)], start.position) {
+                Ok(()) => {}
+                // It only proves what is there; the next group takes its place.
+                Err(error) if is_full(&error) => continue,
+                Err(error) => return Err(failure(place, "write", error)),
+            }
             let tail = writer.tail.as_mut().expect("it was there above");
             tail.end = group.end;
             tail.filled = tail.filled.max(sector_end(group.end));
@@ -486,7 +501,8 @@ impl Group {
 fn cut_back(writer: &mut Writer, file: &Arc<dyn File>, end: u64) -> io::Result<()> {
     file.set_len(sector_end(end))?;
     file.sync_all()?;
-    (writer.epoch_due, writer.cut_back) = (true, true);
+    (writer.epoch_due, writer.cut_back) =
+        if planted::on(Bug::ReuseSequence) { (writer.epoch_due, false) } else { (true, true) };
     if let Some(tail) = &mut writer.tail {
         (tail.allocated, tail.filled, tail.pending) = (sector_end(end), sector_end(end), false);
     }
