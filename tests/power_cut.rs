@@ -1,8 +1,8 @@
 //! Goal: after a real power cut everything acknowledged is there, byte for byte, and what was deleted is not; the same when
-//! the process is killed. Method: the real program on an ext4 file system of its own, in an image behind a loop device;
-//! load by the client library with many requests in flight; then the file system is shut down with what its journal holds
-//! in memory (`EXT4_IOC_SHUTDOWN`), the process killed, the image mounted again. Needs root, `mkfs.ext4`, loop devices and
-//! `python3`; where one is missing it says so and is skipped.
+//! the process is killed. Method: the real program on an ext4 file system of its own, in an image behind a loop device, under
+//! load by the client library with many requests in flight; then the process is stopped, the file system shut down with
+//! what its journal holds in memory (`EXT4_IOC_SHUTDOWN`), the process killed, the image mounted again. Needs root,
+//! `mkfs.ext4`, loop devices and `python3`; where one is missing it says so and is skipped.
 //!
 //! A plain run cuts twice and kills three times. The full number:
 //! `LARDER_CUTS=50 LARDER_KILLS=200 cargo test --release --test power_cut -- --nocapture`
@@ -10,8 +10,9 @@
 
 mod support;
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 use support::ledger::{Ledger, client, load_until};
 use support::process::Process;
@@ -22,9 +23,16 @@ const IMAGE_BYTES: u64 = 8 << 30;
 /// Of the objects of earlier rounds, so many are looked at after each.
 const OLD_OBJECTS_LOOKED_AT: usize = 100;
 
-/// `_IOR('X', 125, u32)`, and "the journal in memory is lost as well".
-const SHUTDOWN: &str = "import fcntl, os, struct, sys
-fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587D, struct.pack('I', 2))";
+/// Waits for a line, stops the process that it names (0: none), and shuts the file system down: `_IOR('X', 125, u32)` with
+/// "the journal in memory is lost as well". Stopped first, for without power nobody acknowledges anything: a sync that
+/// is under way in the kernel may end well while the file system goes, and would be believed.
+const SHUTDOWN: &str = "import fcntl, os, signal, struct, sys
+mount = os.open(sys.argv[1], os.O_RDONLY)
+print('ready', flush=True)
+process = int(sys.stdin.readline())
+if process:
+    os.kill(process, signal.SIGSTOP)
+fcntl.ioctl(mount, 0x8004587D, struct.pack('I', 2))";
 
 /// Runs a program; its error as a sentence if it fails.
 fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
@@ -71,9 +79,20 @@ impl Image {
         Ok(())
     }
 
-    /// From now on every call on it fails, and what was not synced is gone at the next mount.
-    fn cut_power(&self) -> Result<(), String> {
-        run("python3", &["-c", SHUTDOWN, &text(&self.mount)]).map(|_| ())
+    /// Stops a process and cuts the power: from then on every call on the file system fails, and what was not synced is
+    /// gone at the next mount. A moment before that.
+    fn cut_power(&self, process: u32) -> Result<Instant, String> {
+        let mut python = Command::new("python3");
+        python.args(["-c", SHUTDOWN]).arg(&self.mount).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut python = python.spawn().map_err(|error| format!("python3: {error}"))?;
+        let (mut into, from) = (python.stdin.take().unwrap(), python.stdout.take().unwrap());
+        let mut ready = String::new();
+        BufReader::new(from).read_line(&mut ready).map_err(|error| error.to_string())?;
+        let cut = Instant::now();
+        let told = writeln!(into, "{process}");
+        let status = python.wait().map_err(|error| error.to_string())?;
+        told.map_err(|error| format!("python3: {error}"))?;
+        if status.success() { Ok(cut) } else { Err(format!("the file system was not shut down: {status}")) }
     }
 
     fn data(&self) -> PathBuf {
@@ -102,7 +121,7 @@ fn image() -> Result<Image, String> {
     }
     run("python3", &["--version"])?;
     let mut image = Image::make()?;
-    image.cut_power()?;
+    image.cut_power(0)?;
     image.unmount()?;
     image.mount()?;
     Ok(image)
@@ -146,9 +165,8 @@ fn what_was_acknowledged_survives_power_cuts_and_kills() {
         let enough = 20 + round * 37 % 160;
         let mut ended = Instant::now();
         let mut ledger = load_until(node, (round + 1) * 1_000_000, enough, |node| {
-            ended = Instant::now();
             if cut {
-                image.cut_power().unwrap();
+                ended = image.cut_power(node.id()).unwrap();
             }
             node.kill();
         });

@@ -54,8 +54,13 @@ impl Ledger {
     pub fn check_after_power_cut(&mut self, client: &Client, cut: Instant) -> usize {
         let missing = self.missing(client);
         for id in &missing {
-            let young = self.stored[id].memory_since.is_some_and(|since| since + MEMORY_MAX > cut);
-            assert!(young, "{id} was acknowledged and is gone");
+            match self.stored[id].memory_since {
+                None => panic!("{id} was acknowledged after its sync and is gone"),
+                Some(since) => {
+                    let age = cut.saturating_duration_since(since);
+                    assert!(age < MEMORY_MAX, "{id}, of class memory, was {age:?} old and is gone");
+                }
+            }
             self.stored.remove(id);
         }
         missing.len()
