@@ -11,6 +11,7 @@ pub mod ids;
 pub mod limits;
 pub mod mailbox;
 pub mod payload;
+pub mod planted;
 pub mod progress;
 pub mod queue;
 pub mod random;

@@ -5,8 +5,7 @@
 //! Only EINTR is retried.
 
 use super::api::{DIRECT_BYTES, Disk, Entry, EntryKind, File, Lock, Open, Space};
-use super::{direct, kernel, name};
-use crate::base::limits::GATHER_PARTS_MAX;
+use super::{direct, gather, kernel, name};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Advice, AtFlags, Dir, FallocateFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::{Errno, ReadWriteFlags, retry_on_intr};
@@ -220,21 +219,7 @@ impl File for RealFile {
     }
 
     fn write_all_at(&self, parts: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
-        let mut parts = parts;
-        let mut offset = offset;
-        // Leading empty parts go first, so that 0 below always means a write that moved nothing.
-        IoSlice::advance_slices(&mut parts, 0);
-        while !parts.is_empty() {
-            name::end_of(offset, 0)?;
-            let taken = parts.len().min(GATHER_PARTS_MAX);
-            let written = retry_on_intr(|| rustix::io::pwritev(&self.0, &parts[..taken], offset))?;
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            offset = offset.saturating_add(name::length(written));
-            IoSlice::advance_slices(&mut parts, written);
-        }
-        Ok(())
+        gather::write_all(parts, offset, |parts, at| Ok(rustix::io::pwritev(&self.0, parts, at)?))
     }
 
     fn sync_data(&self) -> io::Result<()> {

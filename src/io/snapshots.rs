@@ -3,10 +3,9 @@
 //! May wait for the disk. Always: an error here is told and counted, and fails no append; after one there is a pause.
 
 use super::chores::Chore;
-use super::state::DiskState;
+use super::state::{DiskState, Event};
 use super::unit::Unit;
-use crate::disk::is_full;
-use std::io;
+use crate::store::SnapshotError;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,11 +50,17 @@ impl Chore for SnapshotWork {
     }
 }
 
-fn note(unit: &Unit, error: &io::Error) {
-    if is_full(error) {
-        log::debug!("disk {}: no room for an index snapshot: {error}", unit.place);
-        return;
+fn note(unit: &Unit, error: &SnapshotError) {
+    let place = &unit.place;
+    match error {
+        SnapshotError::Full(_) => log::debug!("disk {place}: an index snapshot waits: {error}"),
+        SnapshotError::Read(cause) => {
+            unit.read_error(cause);
+            log::warn!("disk {place}: an index snapshot was not written, the next start may read more: {error}");
+        }
+        SnapshotError::Write(_) => {
+            unit.metrics.errors.increment();
+            unit.state.enter(Event::Failed, &format!("writing an index snapshot failed: {error}"));
+        }
     }
-    unit.metrics.errors.increment();
-    log::warn!("disk {}: an index snapshot was not written, the next start may read more: {error}", unit.place);
 }

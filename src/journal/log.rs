@@ -14,6 +14,7 @@
 use super::fields::{Fields, u16_at, u32_at, u64_at, u128_at};
 use super::{SECTOR_BYTES, sector_end};
 use crate::base::checksum::keyed;
+use crate::base::planted::{self, Bug};
 use crate::disk::{Disk, File, Open, is_full};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -316,7 +317,12 @@ impl RecordLog {
             }
             Err(error) => Err(error),
             Ok(()) => {
-                self.file.sync_data()?;
+                // Also for want of room: what is on the disk then is not known, so this is not a full log.
+                if planted::on(Bug::ManifestWithoutSync) {
+                    self.refused = false;
+                    return Ok(());
+                }
+                self.file.sync_data().map_err(super::failed_sync)?;
                 self.refused = false;
                 Ok(())
             }

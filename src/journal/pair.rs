@@ -13,6 +13,7 @@
 
 use super::fields::{Fields, u32_at, u64_at};
 use crate::base::checksum::keyed;
+use crate::base::planted::{self, Bug};
 use crate::disk::{File, is_full};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -154,6 +155,7 @@ impl Pair {
         }
         assert!(body.len() + SLOT_OVERHEAD_BYTES <= self.slot_bytes, "a body fits its slot");
         let (counter, slot) = (self.counter + 1, 1 - self.newest);
+        let slot = if planted::on(Bug::OverwriteNewestSlot) { 0 } else { slot };
         let mut bytes = encode_slot(self.magic, self.version, counter, slot, body);
         bytes.resize(self.slot_bytes, 0);
         self.refused = true;
@@ -161,7 +163,7 @@ impl Pair {
             self.refused = !is_full(&error);
             return Err(error);
         }
-        self.file.sync_data()?;
+        self.file.sync_data().map_err(super::failed_sync)?;
         self.refused = false;
         (self.counter, self.newest) = (counter, slot);
         Ok(())

@@ -20,6 +20,7 @@
 
 use super::scan::Sight;
 use crate::base::ids::Sequence;
+use crate::base::planted::{self, Bug};
 use std::ops::Range;
 
 /// What is known from outside the segment: everything below this sequence was synced here.
@@ -91,7 +92,7 @@ pub fn plan(sight: &Sight, proof: &Proof) -> Plan {
     }
     for run in &sight.runs {
         let proven = run.mark_behind.max(proof.synced);
-        let unproven = run.first >= proven && !proof.closed;
+        let unproven = (run.first >= proven && !proof.closed) || planted::on(Bug::CutAtFirstBadNeedle);
         let nothing_left = sight.used <= run.position;
         match (run.next, proof.keep.filter(|_| !proof.closed && !nothing_left)) {
             (Some(next), _) if next == run.first => plan.cases.push(Case::V),

@@ -52,7 +52,7 @@ pub use reindex::{Left, Reindexed, reindex};
 pub use reserve::{Loan, Reserve};
 pub use scrub::{Scrub, ScrubFile, ScrubFinding, ScrubKind, ScrubProgress, ScrubRecord, ScrubStep};
 pub use segment::{Counts, Located, Place, Segment};
-pub use snapshot::Snapshots;
+pub use snapshot::{SnapshotError, Snapshots};
 pub use superblock::Superblock;
 
 use crate::base::ids::{ClusterId, DiskId, NodeId, VolumeId};

@@ -24,6 +24,7 @@ use super::{Identity, StoreOptions, names};
 use crate::base::clock::Clock;
 use crate::base::ids::{Epoch, Sequence, VolumeId};
 use crate::base::limits::SEGMENT_BYTES_MAX;
+use crate::base::planted::{self, Bug};
 use crate::base::progress::Progress;
 use crate::disk::{Disk, File, Open};
 use crate::journal::{CHAIN_START, Case, Plan, Proof, Sight, plan, sector_end};
@@ -274,7 +275,9 @@ impl Recovery<'_> {
         if open {
             // After a failed sync the page cache shows what the disk lacks: write what is dirty, then look at the disk.
             file.sync_all().map_err(StoreError::io(&**self.disk, &name, "sync"))?;
-            file.drop_pages().map_err(StoreError::io(&**self.disk, &name, "drop the pages of"))?;
+            if !planted::on(Bug::KeepPages) {
+                file.drop_pages().map_err(StoreError::io(&**self.disk, &name, "drop the pages of"))?;
+            }
         }
         let verify_from = if open { which.proof().synced } else { Sequence(u64::MAX) };
         let replayed = replay_watched(&*file, which, verify_from, &mut |_| (), self.progress)
@@ -300,8 +303,12 @@ impl Recovery<'_> {
             self.put_by(&name, &file, position..replayed.sight.used.max(position))?;
         }
         self.note(&name, &replayed, &plan);
-        let file = (open && last).then_some(file);
-        Ok(self.mend(which, replayed, plan, file))
+        // A tail that is not given may be sound: nothing is said of it for good, so the next start reads it again.
+        let unknown = open && plan.cases.contains(&Case::U);
+        let file = (open && last && !unknown).then_some(file);
+        let mut mended = self.mend(which, replayed, plan, file);
+        mended.lost |= unknown;
+        Ok(mended)
     }
 
     /// The manifest names a file that is gone, or not to be read: everything durable in it is damaged.
@@ -372,7 +379,9 @@ impl Recovery<'_> {
             sealed |= found.kind == Kind::Seal;
             tombstones.extend(found.target.map(|(target, _)| target));
         }
-        self.mark_damaged(which, &segment, &plan);
+        // What the device would not give may be sound: it is not served now, and not remembered.
+        let lasting = replayed.unreadable == 0 && !plan.cases.contains(&Case::U);
+        self.mark_damaged(which, &segment, &plan, lasting);
         if plan.next > past {
             segment.set_lost_from(past);
         }
@@ -381,7 +390,7 @@ impl Recovery<'_> {
         Mended { segment, tombstones, plan, sealed, file, last_epoch, lost: false }
     }
 
-    fn mark_damaged(&mut self, which: &Which<'_>, segment: &Segment, plan: &Plan) {
+    fn mark_damaged(&mut self, which: &Which<'_>, segment: &Segment, plan: &Plan, lasting: bool) {
         let past = which.base.0.saturating_add(segment.capacity());
         let known = known_runs(which.state);
         let lost = self.directory.lost.contains(&which.key());
@@ -396,7 +405,7 @@ impl Recovery<'_> {
             let (first, count) = (range.start, range.end - range.start);
             let (volume, file, position) = (which.volume.0, which.name(), *position);
             self.report.damages.push(Finding { volume, first, count, file, position, new });
-            if new && !lost {
+            if new && lasting && !lost {
                 let first = Sequence(first);
                 self.news.push(Record::DamageFound { volume: which.volume, first, count });
             }
@@ -417,7 +426,7 @@ impl Recovery<'_> {
     fn bury(&mut self, volume: VolumeId, targets: &[Sequence]) {
         let view = self.catalog.view();
         let segments = view.segments(volume);
-        for &target in targets {
+        for &target in targets.iter().filter(|_| !planted::on(Bug::ForgetTombstones)) {
             let behind = segments.partition_point(|segment| segment.base() <= target);
             if let Some(segment) = behind.checked_sub(1).and_then(|index| segments.get(index)) {
                 segment.delete(target);
@@ -428,6 +437,7 @@ impl Recovery<'_> {
     /// Copies a torn tail aside, durably; it is cut later.
     fn put_by(&mut self, name: &str, file: &Arc<dyn File>, tail: Range<u64>) -> Result<(), StoreError> {
         let (position, disk) = (tail.start, &**self.disk);
+        let tail = if planted::on(Bug::CutWithoutCopy) { position..position } else { tail };
         let (copy, bytes) = copy_aside(disk, &**file, tail, |number| names::torn(name, number))
             .map_err(StoreError::io(disk, name, "copy the torn tail of"))?;
         self.report.cuts.push(Cut { file: name.to_string(), position, bytes, copy });

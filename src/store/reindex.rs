@@ -189,7 +189,8 @@ impl Work<'_> {
         let draft = Draft::of_walk(which, &replayed.found, &plan, replayed.sight.epoch, &closed);
         let index = names::index(which.volume, which.base, closed.edition);
         let bytes = draft.encode(self.identity.disk, which.volume, which.state.salt);
-        snapshot::put(self.disk, &index, &bytes).map_err(StoreError::io(self.disk, &index, "write"))?;
+        let put = snapshot::put(self.disk, &index, &bytes).map_err(io::Error::from);
+        put.map_err(StoreError::io(self.disk, &index, "write"))?;
         self.outcome.written.push(index);
         Ok(Some(plan))
     }

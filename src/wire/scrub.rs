@@ -25,7 +25,7 @@ pub(super) fn parse_scrub(body: &[u8]) -> Result<bool, BadBody> {
             return Err(BadBody::Field { frame, field, found: found.into(), want });
         }
     };
-    fields.skip::<7>()?;
+    fields.zeros::<7>()?;
     fields.end()?;
     Ok(now)
 }

@@ -67,6 +67,11 @@ impl Process {
         Self { address: address.parse().unwrap(), child, _output: output }
     }
 
+    /// Its number for the system.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL, now.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

@@ -77,6 +77,8 @@ pub struct Fault {
 pub(super) enum Effect {
     Error { errno: i32 },
     Torn { bytes: usize, errno: i32 },
+    Short { bytes: usize },
+    Misdirected { to: u64 },
     Lost,
     Flip { offset: u64, mask: u8 },
 }
@@ -92,6 +94,19 @@ impl Fault {
     #[must_use]
     pub fn torn_write(bytes: usize, errno: i32) -> Self {
         Self::new(vec![Call::Write], Effect::Torn { bytes, errno })
+    }
+
+    /// A write that the system takes in two goes: the first `bytes`, then the rest; with 0 bytes a signal interrupts it
+    /// before anything is written. It goes well all the same: to take up the rest is the writer's work.
+    #[must_use]
+    pub fn short_write(bytes: usize) -> Self {
+        Self::new(vec![Call::Write], Effect::Short { bytes })
+    }
+
+    /// A write that says that it went well, and went to this offset of the file instead of its own.
+    #[must_use]
+    pub fn misdirected_write(to: u64) -> Self {
+        Self::new(vec![Call::Write], Effect::Misdirected { to })
     }
 
     /// The call says that it went well, and does nothing. A call that returns something is not touched.
@@ -195,4 +210,15 @@ pub struct FaultPlan {
     pub delays: Vec<(Call, Duration)>,
     /// Whether nothing is ever in the page cache.
     pub cold: bool,
+}
+
+/// A call that was made, in the record of a faulty disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Called {
+    /// Its kind.
+    pub call: Call,
+    /// The file, by the name that it was opened under; empty for the directory.
+    pub name: String,
+    /// It ended with an error.
+    pub failed: bool,
 }

@@ -2,7 +2,7 @@
 //!
 //! Any thread. The lock is held over arithmetic only; a call that is held back waits outside of it.
 
-use super::fault::{Call, Effect, Fault, FaultPlan, Target};
+use super::fault::{Call, Called, Effect, Fault, FaultPlan, Target};
 use parking_lot::{Condvar, Mutex};
 use std::io;
 use std::time::{Duration, Instant};
@@ -24,6 +24,8 @@ struct State {
     hangs: [bool; Call::ALL.len()],
     counts: [u64; Call::ALL.len()],
     cold: bool,
+    /// What was called, in the order in which it ended; none while nobody asked for it.
+    record: Option<Vec<Called>>,
     /// Calls that hang now.
     hanging: usize,
     /// Moves when hanging calls are let go, so that one that is held anew does not hold them again.
@@ -85,6 +87,11 @@ impl Faults {
         self.release();
     }
 
+    /// Begins a record of all calls, and hands out the one until now. It grows without a bound: for tests that end.
+    pub fn record(&self) -> Vec<Called> {
+        self.state.lock().record.replace(Vec::new()).unwrap_or_default()
+    }
+
     /// Calls of this kind so far, with those that failed or hang.
     #[must_use]
     pub fn count(&self, call: Call) -> u64 {
@@ -126,23 +133,37 @@ impl Faults {
 
     /// A call that returns nothing: holds it back, then runs it, or fails it, or loses it.
     pub(super) fn run(&self, target: Target<'_>, run: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        match self.enter(target).0 {
+        self.strike(target, |effect, _| match effect {
             None => run(),
             Some(Effect::Lost) => Ok(()),
             Some(effect) => Err(effect.error()),
-        }
+        })
     }
 
     /// A call that returns something: holds it back, then runs it or fails it.
     pub(super) fn answer<T>(&self, target: Target<'_>, run: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        match self.enter(target).0 {
+        self.strike(target, |effect, _| match effect {
             None | Some(Effect::Lost) => run(),
             Some(effect) => Err(effect.error()),
+        })
+    }
+
+    /// Any call: holds it back, runs it under what strikes it (one effect, and bits to turn), and records how it ended.
+    pub(super) fn strike<T>(
+        &self,
+        target: Target<'_>,
+        run: impl FnOnce(Option<Effect>, &[Effect]) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let (effect, flips) = self.enter(target);
+        let outcome = run(effect, &flips);
+        if let Some(record) = &mut self.state.lock().record {
+            record.push(Called { call: target.call, name: target.name.to_owned(), failed: outcome.is_err() });
         }
+        outcome
     }
 
     /// Counts a call, decides what happens to it, and holds it back: the fault if one strikes, and the bits to turn.
-    pub(super) fn enter(&self, target: Target<'_>) -> (Option<Effect>, Vec<Effect>) {
+    fn enter(&self, target: Target<'_>) -> (Option<Effect>, Vec<Effect>) {
         let call = target.call as usize;
         let mut state = self.state.lock();
         state.counts[call] += 1;
@@ -173,7 +194,9 @@ impl Effect {
     pub(super) fn error(self) -> io::Error {
         match self {
             Self::Error { errno } | Self::Torn { errno, .. } => io::Error::from_raw_os_error(errno),
-            Self::Lost | Self::Flip { .. } => io::ErrorKind::Other.into(),
+            Self::Lost | Self::Flip { .. } | Self::Short { .. } | Self::Misdirected { .. } => {
+                io::ErrorKind::Other.into()
+            }
         }
     }
 }

@@ -9,11 +9,11 @@ mod faults;
 #[cfg(test)]
 mod tests;
 
-pub use fault::{Call, Fault, FaultPlan};
+pub use fault::{Call, Called, Fault, FaultPlan};
 pub use faults::Faults;
 
 use super::api::{Disk, Entry, File, Lock, Open, Space};
-use super::name;
+use super::{gather, name};
 use fault::{Effect, Target};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -93,32 +93,50 @@ impl FaultyFile {
     fn whole(&self, call: Call) -> Target<'_> {
         whole(call, &self.name)
     }
+
+    /// As a real file writes when the system takes less than it is given, through the same loop.
+    fn write_in_two_goes(&self, parts: &mut [IoSlice<'_>], offset: u64, bytes: usize) -> io::Result<()> {
+        let mut goes = 0;
+        gather::write_all(parts, offset, |parts, at| {
+            goes += 1;
+            let mut taken = match (goes, bytes) {
+                (1, 0) => return Err(io::ErrorKind::Interrupted.into()),
+                (1, bytes) => first(parts, bytes),
+                _ => parts.to_vec(),
+            };
+            let written = taken.iter().map(|part| part.len()).sum();
+            self.inner.write_all_at(&mut taken, at)?;
+            Ok(written)
+        })
+    }
 }
 
 impl File for FaultyFile {
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let target = self.target(Call::Read, offset, name::length(into.len()));
-        let (effect, flips) = self.faults.enter(target);
-        if let Some(effect) = effect.filter(|effect| *effect != Effect::Lost) {
-            return Err(effect.error());
-        }
-        let read = self.inner.read_at(into, offset)?;
-        turn(&flips, into, offset, read);
-        Ok(read)
+        self.faults.strike(target, |effect, flips| {
+            if let Some(effect) = effect.filter(|effect| *effect != Effect::Lost) {
+                return Err(effect.error());
+            }
+            let read = self.inner.read_at(into, offset)?;
+            turn(flips, into, offset, read);
+            Ok(read)
+        })
     }
 
     fn read_cached_at(&self, into: &mut [u8], offset: u64) -> io::Result<Option<usize>> {
         let target = self.target(Call::ReadCached, offset, name::length(into.len()));
-        let (effect, flips) = self.faults.enter(target);
-        if let Some(effect) = effect.filter(|effect| *effect != Effect::Lost) {
-            return Err(effect.error());
-        }
-        if self.faults.is_cold() {
-            return Ok(None);
-        }
-        let read = self.inner.read_cached_at(into, offset)?;
-        turn(&flips, into, offset, read.unwrap_or(0));
-        Ok(read)
+        self.faults.strike(target, |effect, flips| {
+            if let Some(effect) = effect.filter(|effect| *effect != Effect::Lost) {
+                return Err(effect.error());
+            }
+            if self.faults.is_cold() {
+                return Ok(None);
+            }
+            let read = self.inner.read_cached_at(into, offset)?;
+            turn(flips, into, offset, read.unwrap_or(0));
+            Ok(read)
+        })
     }
 
     fn resident(&self, offset: u64, bytes: u64) -> io::Result<bool> {
@@ -129,15 +147,17 @@ impl File for FaultyFile {
 
     fn write_all_at(&self, parts: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
         let bytes = parts.iter().map(|part| name::length(part.len())).sum();
-        match self.faults.enter(self.target(Call::Write, offset, bytes)).0 {
+        self.faults.strike(self.target(Call::Write, offset, bytes), |effect, _| match effect {
             None => self.inner.write_all_at(parts, offset),
             Some(Effect::Lost) => Ok(()),
             Some(Effect::Torn { bytes, errno }) => {
                 self.inner.write_all_at(&mut first(parts, bytes), offset)?;
                 Err(io::Error::from_raw_os_error(errno))
             }
+            Some(Effect::Short { bytes }) => self.write_in_two_goes(parts, offset, bytes),
+            Some(Effect::Misdirected { to }) => self.inner.write_all_at(parts, to),
             Some(effect) => Err(effect.error()),
-        }
+        })
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -115,6 +115,47 @@ fn a_torn_write_leaves_its_beginning() {
 }
 
 #[test]
+fn a_write_that_the_system_takes_in_two_goes_is_whole() {
+    for bytes in [0, 1, 3, 5, 6, 100] {
+        let (_, faults, file) = faulty(FaultPlan::default());
+        faults.add(Fault::short_write(bytes));
+        write(&*file, b"abcdef").unwrap();
+        assert_eq!(content(&*file), b"abcdef", "{bytes}");
+    }
+}
+
+#[test]
+fn a_misdirected_write_lies_elsewhere() {
+    let (_, faults, file) = faulty(FaultPlan::default());
+    write(&*file, b"abcdef").unwrap();
+    faults.add(Fault::misdirected_write(3));
+    write(&*file, b"XY").unwrap();
+    assert_eq!(content(&*file), b"abcXYf");
+    write(&*file, b"Z").unwrap();
+    assert_eq!(content(&*file), b"ZbcXYf");
+}
+
+#[test]
+fn a_record_tells_calls_and_how_they_ended() {
+    let (disk, faults, file) = faulty(FaultPlan::default());
+    assert!(faults.record().is_empty(), "nothing is recorded before it is asked for");
+    faults.add(Fault::error(Call::SyncData, EIO));
+    write(&*file, b"abc").unwrap();
+    file.sync_data().unwrap_err();
+    disk.open("missing", Open::Read).unwrap_err();
+    disk.sync_directory().unwrap();
+    let called = |call, name: &str, failed| Called { call, name: name.to_owned(), failed };
+    let expected = [
+        called(Call::Write, "x", false),
+        called(Call::SyncData, "x", true),
+        called(Call::Open, "missing", true),
+        called(Call::SyncDirectory, "", false),
+    ];
+    assert_eq!(faults.record(), expected);
+    assert!(faults.record().is_empty(), "each call is told once");
+}
+
+#[test]
 fn a_lost_call_says_that_it_went_well() {
     let memory = MemoryDisk::new();
     let disk = FaultyDisk::new(Arc::new(memory.clone()), FaultPlan::default());

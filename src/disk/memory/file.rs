@@ -75,10 +75,9 @@ impl File for MemoryFile {
 
     fn sync_all(&self) -> io::Result<()> {
         let mut state = self.shared.lock();
-        if state.syncs_failing > 0 {
-            state.syncs_failing -= 1;
+        if !state.bad_syncs.meet() {
             state.inode(self.inode).fail_sync();
-            return Err(Errno::IO.into());
+            return state.bad_syncs.error.map_or(Ok(()), |error| Err(error.into()));
         }
         state.inode(self.inode).sync();
         Ok(())

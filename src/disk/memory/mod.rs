@@ -43,8 +43,30 @@ struct State {
     locks: BTreeSet<String>,
     capacity: u64,
     resident: bool,
-    /// Syncs of files that are still to fail.
-    syncs_failing: u64,
+    /// Syncs of files to come that do not do what they should.
+    bad_syncs: BadSyncs,
+}
+
+/// Some syncs go well, then some do not.
+#[derive(Debug, Clone, Copy, Default)]
+struct BadSyncs {
+    passing: u64,
+    striking: u64,
+    /// With an error; without one they say that they went well.
+    error: Option<Errno>,
+}
+
+impl BadSyncs {
+    /// Counts a sync; whether it does what it should.
+    fn meet(&mut self) -> bool {
+        if self.passing > 0 {
+            self.passing -= 1;
+        } else if self.striking > 0 {
+            self.striking -= 1;
+            return false;
+        }
+        true
+    }
 }
 
 impl Default for MemoryDisk {
@@ -70,7 +92,7 @@ impl MemoryDisk {
             locks: BTreeSet::new(),
             capacity: bytes,
             resident: true,
-            syncs_failing: 0,
+            bad_syncs: BadSyncs::default(),
         })
     }
 
@@ -123,7 +145,19 @@ impl MemoryDisk {
     /// Makes the next `count` syncs of files fail with EIO as Linux does it: what they should have written is never
     /// written by a later sync either, and is still read until the pages are dropped.
     pub fn fail_syncs(&self, count: u64) {
-        self.shared.lock().syncs_failing = count;
+        self.fail_syncs_from(1, count, Errno::IO.raw_os_error());
+    }
+
+    /// As [`fail_syncs`](Self::fail_syncs), from the `nth` sync of a file on, counted from 1, and with this errno.
+    pub fn fail_syncs_from(&self, nth: u64, count: u64, errno: i32) {
+        let error = Some(Errno::from_raw_os_error(errno));
+        self.shared.lock().bad_syncs = BadSyncs { passing: nth.saturating_sub(1), striking: count, error };
+    }
+
+    /// Makes the next `count` syncs of files lie as a bad device does: they say that they went well, and what they
+    /// should have written is lost as after [`fail_syncs`](Self::fail_syncs).
+    pub fn lose_syncs(&self, count: u64) {
+        self.shared.lock().bad_syncs = BadSyncs { passing: 0, striking: count, error: None };
     }
 
     fn holding(state: State) -> Self {
@@ -168,7 +202,7 @@ impl State {
             locks: BTreeSet::new(),
             capacity: self.capacity,
             resident: true,
-            syncs_failing: 0,
+            bad_syncs: BadSyncs::default(),
         };
         state.forget_unnamed();
         state

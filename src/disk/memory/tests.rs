@@ -132,6 +132,26 @@ fn a_failed_sync_loses_what_is_read_until_pages_are_dropped() {
 }
 
 #[test]
+fn the_nth_sync_fails_and_a_lying_one_says_nothing() {
+    let (disk, file) = disk_with("x", b"old");
+    disk.fail_syncs_from(2, 1, Errno::NOSPC.raw_os_error());
+    write(&*file, b"OLD", 0);
+    file.sync_data().unwrap();
+    write(&*file, b"new", 0);
+    assert_eq!(file.sync_data().unwrap_err().raw_os_error(), Some(Errno::NOSPC.raw_os_error()));
+    file.sync_data().unwrap();
+    assert_eq!(content(&disk.crash_clean(), "x"), b"OLD");
+    disk.lose_syncs(1);
+    write(&*file, b"lie", 0);
+    file.sync_all().unwrap();
+    file.sync_all().unwrap();
+    assert_eq!(content(&disk, "x"), b"lie");
+    assert_eq!(content(&disk.crash_clean(), "x"), b"OLD");
+    file.drop_pages().unwrap();
+    assert_eq!(content(&disk, "x"), b"OLD");
+}
+
+#[test]
 fn what_is_written_again_after_a_failed_sync_is_written() {
     let (disk, file) = disk_with("x", &[1; 2000]);
     write(&*file, &[2; 512], 512);

@@ -6,6 +6,7 @@
 use super::volume::{Synced, Tail, Writer};
 use super::{AppendError, Appender, MARK_LATE_MAX, failure};
 use crate::base::ids::{Epoch, Sequence, VolumeId};
+use crate::base::planted::{self, Bug};
 use crate::disk::{File, Open, is_full};
 use crate::journal::{FRAME_BYTES, SECTOR_BYTES, sector_end};
 use crate::store::manifest::Record;
@@ -40,6 +41,9 @@ pub(in crate::store) fn needles_max(segment_bytes: u64) -> u64 {
 pub(super) fn sync_all_at_once(files: &[(VolumeId, Arc<dyn File>)]) -> Result<(), (VolumeId, io::Error)> {
     match files {
         [] => Ok(()),
+        [(volume, file)] if planted::on(Bug::RetryFailedSync) => {
+            file.sync_data().or_else(|_| file.sync_data()).map_err(|error| (*volume, error))
+        }
         [(volume, file)] => file.sync_data().map_err(|error| (*volume, error)),
         _ => {
             for (volume, file) in files {
@@ -70,7 +74,7 @@ pub(super) fn sync_all_at_once(files: &[(VolumeId, Arc<dyn File>)]) -> Result<()
 impl Appender {
     /// The first write of a run: from here on a stop is unclean unless it says otherwise.
     pub(super) fn begin_run(&mut self) -> Result<(), AppendError> {
-        if self.clean { self.write_marks(false) } else { Ok(()) }
+        if self.clean && !planted::on(Bug::KeepCleanFlag) { self.write_marks(false) } else { Ok(()) }
     }
 
     pub(super) fn write_marks_if_late(&mut self) -> Result<(), AppendError> {
@@ -230,8 +234,18 @@ impl Appender {
             Ok(file) => file,
             Err(error) => return Err(self.give_up_file(&name, place, "create", error)),
         };
+        let named = || if planted::on(Bug::SkipDirectorySync) { Ok(()) } else { self.disk.sync_directory() };
+        match file.sync_all().and_then(|()| named()) {
+            Ok(()) => {}
+            Err(error) if planted::on(Bug::FullAtSyncIsAnswer) => {
+                return Err(self.give_up_file(&name, place, "create", error));
+            }
+            // No room at a sync is no answer: nobody knows what of it is on the disk.
+            Err(error) => return Err(failure(place, "sync", error)),
+        }
         let records: Vec<Record> = with.into_iter().chain([Record::SegmentOpened { volume, base, epoch }]).collect();
-        if let Err(error) = self.record(&records) {
+        let named_later = planted::on(Bug::NameAfterUse) && base != Sequence(0);
+        if let Err(error) = if named_later { Ok(()) } else { self.record(&records) } {
             if matches!(error, AppendError::Full { .. }) {
                 drop(file);
                 return Err(self.give_up_file(&name, place, "create", io::ErrorKind::StorageFull.into()));
@@ -245,8 +259,6 @@ impl Appender {
         let file = self.disk.open(name, Open::Create)?;
         file.allocate(0, bytes)?;
         file.write_all_at(&mut [IoSlice::new(&header.encode())], 0)?;
-        file.sync_all()?;
-        self.disk.sync_directory()?;
         Ok(file)
     }
 
@@ -369,7 +381,7 @@ impl Appender {
                 Record::EpochStarted { volume: writer.volume, epoch, first: writer.next }
             })
             .collect();
-        if records.is_empty() {
+        if records.is_empty() || planted::on(Bug::ForgetEpochAtStop) {
             return Ok(true);
         }
         match self.record(&records) {

@@ -28,6 +28,7 @@ use super::{Identity, StoreOptions, VolumeNumbers, names};
 use crate::base::clock::{Clock, Moment};
 use crate::base::ids::{ObjectId, Sequence, VolumeId};
 use crate::base::limits::{ATTRIBUTE_BYTES_MAX, CHUNK_BYTES_MAX, GROUP_BYTES_MAX, GROUP_NEEDLES_MAX};
+use crate::base::planted::{self, Bug};
 use crate::base::random::Random;
 use crate::disk::{Disk, File, is_full};
 use crate::journal::{FRAME_BYTES, Pair, RecordLog, SECTOR_BYTES, sector_end};
@@ -187,7 +188,8 @@ impl Appender {
             appender.give_back_room()?;
             let remembered = appender.remember_epochs()?;
             appender.set_points();
-            appender.snapshots.finish();
+            let place = appender.disk.place();
+            appender.snapshots.finish().map_err(|error| failure(place, "write an index file in", error))?;
             appender.write_marks(remembered)
         })
     }
@@ -258,10 +260,17 @@ impl Appender {
         for done in &written {
             self.advance(done);
         }
-        if sync {
+        let early = planted::on(Bug::PublishBeforeSync);
+        for done in written.iter().filter(|_| early) {
+            self.publish(done, &mut outcomes);
+        }
+        if sync
+            && !(planted::on(Bug::DeleteWithoutSync)
+                && entries.iter().all(|entry| matches!(entry, Entry::Delete { .. })))
+        {
             self.sync_tails()?;
         }
-        for done in &written {
+        for done in written.iter().filter(|_| !early) {
             self.publish(done, &mut outcomes);
         }
         self.write_marks_if_late()?;
@@ -397,6 +406,9 @@ impl Appender {
             if !is_full(&error) {
                 return Err(failure(place, "write", error));
             }
+            if planted::on(Bug::FullIsOk) {
+                return Ok(group);
+            }
             cut_back(writer).map_err(|error| failure(place.clone(), "cut back", error))?;
             return Err(AppendError::Full { place });
         }
@@ -455,7 +467,8 @@ impl Appender {
             .filter(|writer| writer.unsynced())
             .filter_map(|writer| Some((writer.volume, Arc::clone(&writer.tail.as_ref()?.file))))
             .collect();
-        files::sync_all_at_once(&files).map_err(|(volume, error)| failure(self.place(volume), "sync", error))?;
+        let to_sync = if planted::on(Bug::SkipSync) { &[] } else { &files[..] };
+        files::sync_all_at_once(to_sync).map_err(|(volume, error)| failure(self.place(volume), "sync", error))?;
         for (volume, _) in files {
             if let Some(writer) = self.writers.get_mut(&volume) {
                 writer.set_synced();
@@ -546,7 +559,8 @@ fn cut_back(writer: &mut Writer) -> io::Result<()> {
     if let Some(tail) = &mut writer.tail {
         cut_tail(tail)?;
     }
-    (writer.epoch_due, writer.cut_back) = (true, true);
+    (writer.epoch_due, writer.cut_back) =
+        if planted::on(Bug::ReuseSequence) { (writer.epoch_due, false) } else { (true, true) };
     writer.set_synced();
     Ok(())
 }

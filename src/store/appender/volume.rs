@@ -5,6 +5,7 @@
 use super::group::{Placed, Start};
 use crate::base::clock::Moment;
 use crate::base::ids::{Epoch, Sequence, VolumeId};
+use crate::base::planted::{self, Bug};
 use crate::disk::File;
 use crate::journal::sector_end;
 use crate::store::manifest::Closed;
@@ -77,7 +78,7 @@ impl Writer {
             salt: self.salt,
             position: sector_end(tail.end),
             first: self.next,
-            mark: tail.synced.next,
+            mark: if planted::on(Bug::FrameMarkTooEarly) { self.next } else { tail.synced.next },
             chain: self.chain,
             stored_ms,
         }
@@ -101,7 +102,7 @@ impl Writer {
         self.tail.as_ref().map(|tail| Mark {
             volume: self.volume,
             epoch: self.epoch,
-            mark: tail.synced.next,
+            mark: if planted::on(Bug::MarkTooEarly) { self.next } else { tail.synced.next },
             base: tail.segment.base(),
             position: tail.synced.position,
             chain: tail.synced.chain,

@@ -32,7 +32,7 @@ mod format;
 mod resume;
 mod writer;
 
-pub use writer::Snapshots;
+pub use writer::{SnapshotError, Snapshots};
 
 pub(super) use draft::Draft;
 pub(super) use format::{Hole, Snapshot};

@@ -253,6 +253,10 @@ pub fn with_holes(plan: &mut Plan, snapshot: &Snapshot) {
 /// Takes note of what a segment was built from: which sequences have no needle, and what its index file covers.
 pub fn note(segment: &Segment, plan: &Plan, replayed: &Replayed) {
     segment.progress().set_holes(holes_of(plan));
+    if replayed.unreadable > 0 {
+        // It may be sound once the device gives it again.
+        segment.progress().set_unfit();
+    }
     if let Some(before) = &replayed.before {
         segment.progress().set_written(before.facts.next, before.facts.end);
     }

@@ -7,7 +7,7 @@
 use super::draft::Draft;
 use super::format::Hole;
 use crate::base::ids::{DiskId, Sequence};
-use crate::disk::{Disk, Open};
+use crate::disk::{Disk, File, Open, is_full};
 use crate::store::catalog::Catalog;
 use crate::store::names;
 use crate::store::segment::Segment;
@@ -62,6 +62,11 @@ impl Progress {
         self.now.lock().written = Some((next, end));
     }
 
+    /// No index file is to be written before the next start.
+    pub fn set_unfit(&self) {
+        self.now.lock().unfit = true;
+    }
+
     /// Where recovery found no whole needle.
     pub fn set_holes(&self, holes: Vec<Hole>) {
         // A segment is built once.
@@ -93,13 +98,13 @@ impl Snapshots {
     /// Writes one index file that is due, if there is one. May wait for the disk.
     ///
     /// # Errors
-    /// Those of the disk; [`io::ErrorKind::StorageFull`] only means that it has to wait for room.
-    pub fn step(&self) -> io::Result<bool> {
+    /// [`SnapshotError`].
+    pub fn step(&self) -> Result<bool, SnapshotError> {
         self.step_after(GROWTH_BYTES)
     }
 
     /// The same, with open segments due after so many bytes.
-    pub(in crate::store) fn step_after(&self, growth: u64) -> io::Result<bool> {
+    pub(in crate::store) fn step_after(&self, growth: u64) -> Result<bool, SnapshotError> {
         let view = self.catalog.view();
         for segment in view.volumes().flat_map(|volume| view.segments(volume)) {
             if let Some(point) = due(segment, growth)
@@ -112,14 +117,18 @@ impl Snapshots {
     }
 
     /// At a clean stop: writes all that is not written, so that the next start has nothing to walk.
-    pub(in crate::store) fn finish(&self) {
+    ///
+    /// # Errors
+    /// That of a write or a sync: then the disk has failed, and the stop is none.
+    pub(in crate::store) fn finish(&self) -> io::Result<()> {
         loop {
             match self.step_after(0) {
                 Ok(true) => {}
-                Ok(false) => return,
+                Ok(false) => return Ok(()),
+                Err(SnapshotError::Write(error)) => return Err(error),
                 Err(error) => {
                     *self.trouble.lock() = Some(error.to_string());
-                    return;
+                    return Ok(());
                 }
             }
         }
@@ -132,7 +141,7 @@ impl Snapshots {
     }
 
     /// False if the segment takes none.
-    fn write(&self, segment: &Arc<Segment>, point: &Point) -> io::Result<bool> {
+    fn write(&self, segment: &Arc<Segment>, point: &Point) -> Result<bool, SnapshotError> {
         let _one_at_a_time = self.writing.lock();
         let file = match segment.file() {
             Ok(file) => file,
@@ -141,15 +150,16 @@ impl Snapshots {
                 segment.progress().now.lock().unfit = true;
                 return Ok(false);
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(SnapshotError::Read(error)),
         };
-        let Some(draft) = Draft::of(segment, point, &*file)? else {
+        let Some(draft) = Draft::of(segment, point, &*file).map_err(SnapshotError::Read)? else {
             segment.progress().now.lock().unfit = true;
             return Ok(false);
         };
         let edition = segment.closed().map_or(0, |closed| closed.edition);
         let name = names::index(segment.volume(), segment.base(), edition);
-        put(&*self.disk, &name, &draft.encode(self.id, segment.volume(), segment.salt()))?;
+        let bytes = draft.encode(self.id, segment.volume(), segment.salt());
+        put(&*self.disk, &name, &bytes)?;
         segment.progress().set_written(point.next, point.end);
         Ok(true)
     }
@@ -180,10 +190,33 @@ fn due(segment: &Segment, growth: u64) -> Option<Point> {
     (segment.closed().is_some() || grown).then_some(point)
 }
 
+/// Why an index file was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The segment could not be read.
+    #[error("its segment cannot be read: {0}")]
+    Read(io::Error),
+    /// There is no room; it may be tried again.
+    #[error("there is no room: {0}")]
+    Full(io::Error),
+    /// A write or a sync failed: the disk takes no more writes.
+    #[error("{0}")]
+    Write(io::Error),
+}
+
+impl From<SnapshotError> for io::Error {
+    fn from(error: SnapshotError) -> Self {
+        match error {
+            SnapshotError::Read(error) | SnapshotError::Full(error) | SnapshotError::Write(error) => error,
+        }
+    }
+}
+
 /// Puts a small file in place, durably; a crash leaves the old one, or none, and perhaps a temporary one.
-pub fn put(disk: &dyn Disk, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub fn put(disk: &dyn Disk, name: &str, bytes: &[u8]) -> Result<(), SnapshotError> {
     let temporary = format!("{name}.tmp");
-    let make = || -> io::Result<()> {
+    // Only before the first sync does "no room" say that nothing happened.
+    let write = || -> io::Result<Arc<dyn File>> {
         let file = match disk.open(&temporary, Open::Create) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 disk.remove(&temporary)?;
@@ -192,12 +225,19 @@ pub fn put(disk: &dyn Disk, name: &str, bytes: &[u8]) -> io::Result<()> {
             opened => opened?,
         };
         file.write_all_at(&mut [IoSlice::new(bytes)], 0)?;
+        Ok(file)
+    };
+    let place = |file: Arc<dyn File>| -> io::Result<()> {
         file.sync_all()?;
         drop(file);
         disk.rename(&temporary, name)?;
         disk.sync_directory()
     };
-    make().inspect_err(|_| {
+    let full_or_not = |error: io::Error| {
+        if is_full(&error) { SnapshotError::Full(error) } else { SnapshotError::Write(error) }
+    };
+    let made = write().map_err(full_or_not).and_then(|file| place(file).map_err(SnapshotError::Write));
+    made.inspect_err(|_| {
         // What is left of it must not keep the room; the next open would remove it too.
         let _gone_or_not = disk.remove(&temporary);
     })

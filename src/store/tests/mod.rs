@@ -3,6 +3,7 @@
 mod compaction;
 mod crash;
 mod directory;
+mod facts;
 mod flips;
 mod forge;
 mod full;
@@ -13,6 +14,7 @@ mod recover;
 mod reindex;
 mod scrub;
 mod snapshots;
+mod sweep;
 mod table;
 mod wide;
 pub(in crate::store) mod world;

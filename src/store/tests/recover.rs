@@ -232,6 +232,77 @@ fn a_full_disk_is_an_answer_and_writing_resumes() {
 }
 
 #[test]
+fn a_delete_alone_is_synced_before_it_is_acknowledged() {
+    let disk = MemoryDisk::new();
+    let mut opened = store(&disk);
+    let id = store_one(&mut opened, b"gone", 1, true);
+    assert_eq!(delete(&mut opened, id).unwrap(), Appended::Deleted { already: false });
+    let opened = store(&disk.crash_clean());
+    assert_eq!(read(&opened.catalog.view(), id), Ok(None));
+}
+
+#[test]
+fn a_write_that_goes_elsewhere_is_found_out() {
+    let disk = MemoryDisk::new();
+    let faulty = FaultyDisk::new(Arc::new(disk.clone()), FaultPlan::default());
+    let faults = faulty.faults();
+    let clock = Arc::new(crate::base::clock::ManualClock::default());
+    let mut opened = crate::store::open(Arc::new(faulty), Some(IDENTITY), &small(), clock).unwrap();
+    let first = store_one(&mut opened, &content(1, 3000), 1, true);
+    let (name, position) = place(&opened, first);
+    // The second object is written over the content of the first, and its own place stays empty.
+    faults.add(Fault::misdirected_write((position + 1024) / 512 * 512).on(&name));
+    let second = store_one(&mut opened, &content(2, 1000), 2, true);
+    opened.appender.idle().unwrap();
+    for opened in [Some(opened), None] {
+        let opened = opened.unwrap_or_else(|| store(&disk.crash_clean()));
+        let view = opened.catalog.view();
+        assert!(read(&view, second).is_err(), "it is not at its place");
+        assert!(read(&view, first).is_err(), "its content is another's");
+    }
+}
+
+#[test]
+fn a_sync_that_lied_is_found_out_where_something_proves_it() {
+    let disk = MemoryDisk::new();
+    let mut opened = store(&disk);
+    let kept = store_one(&mut opened, &content(1, 3000), 1, true);
+    disk.lose_syncs(1);
+    let lost = store_one(&mut opened, &content(2, 3000), 2, true);
+    let after = store_one(&mut opened, &content(3, 3000), 3, true);
+    opened.appender.idle().unwrap();
+    drop(opened);
+    let opened = store(&disk.crash_clean());
+    let view = opened.catalog.view();
+    assert!(read(&view, lost).is_err(), "it was acknowledged: damaged, and not absent");
+    assert_eq!(opened.report.damages.len(), 1, "{:?}", opened.report.damages);
+    assert_eq!(read(&view, kept), Ok(Some(content(1, 3000))));
+    assert_eq!(read(&view, after), Ok(Some(content(3, 3000))));
+}
+
+#[test]
+fn a_tail_that_cannot_be_read_is_neither_cut_nor_called_damaged_for_good() {
+    let disk = MemoryDisk::new();
+    let mut opened = store(&disk);
+    let ids: Vec<_> = (0..30).map(|n| store_one(&mut opened, &content(n, 3000), n, true)).collect();
+    drop(opened);
+    let before = files(&disk);
+    for name in before.iter().map(|(name, _)| name).filter(|name| name.ends_with(".segment")) {
+        let faulty = FaultyDisk::new(Arc::new(disk.clone()), FaultPlan::default());
+        faulty.faults().add(Fault::error(crate::disk::Call::Read, 5).on(name).for_good());
+        let clock = Arc::new(crate::base::clock::ManualClock::default());
+        // Nothing of it is served, and nothing is written down.
+        let opened = crate::store::open(Arc::new(faulty), Some(IDENTITY), &small(), clock).unwrap();
+        assert!(opened.report.unreadable_bytes > 0 && !opened.report.damages.is_empty(), "{name}");
+    }
+    let opened = store(&disk);
+    assert!(opened.report.damages.is_empty() && opened.report.cuts.is_empty(), "{:?}", opened.report);
+    for (n, id) in ids.iter().enumerate() {
+        assert_eq!(read(&opened.catalog.view(), *id), Ok(Some(content(n as u64, 3000))), "object {n}");
+    }
+}
+
+#[test]
 fn a_failed_sync_ends_writing_for_good() {
     let disk = MemoryDisk::new();
     let mut opened = store(&disk);

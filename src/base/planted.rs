@@ -1,0 +1,116 @@
+//! Bugs on purpose, so that the tests can show that they find them: a feature, and one of them at a time.
+//!
+//! Any thread. Always: without the feature `planted-bugs` no bug is on, at no cost; with it, the one that the environment
+//! variable `LARDER_PLANTED_BUG` names when it is first asked for. `tests/planted_bugs.sh` shows each one caught.
+
+/// Declares the bugs and their names.
+macro_rules! bugs {
+    ($($(#[$doc:meta])* $bug:ident = $name:literal,)*) => {
+        /// Something that a storage node must not do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Bug {
+            $($(#[$doc])* $bug,)*
+        }
+
+        impl Bug {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$bug,)*];
+
+            /// As `LARDER_PLANTED_BUG` names it.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$bug => $name,)*
+                }
+            }
+        }
+    };
+}
+
+bugs! {
+    /// A group is acknowledged and never synced.
+    SkipSync = "skip-sync",
+    /// A group can be read before its sync.
+    PublishBeforeSync = "publish-before-sync",
+    /// A sync that failed is tried once more.
+    RetryFailedSync = "retry-failed-sync",
+    /// A delete is acknowledged without a sync of its own.
+    DeleteWithoutSync = "delete-without-sync",
+    /// A group that found no room is acknowledged.
+    FullIsOk = "full-is-ok",
+    /// No room at a sync is an answer, and not a failure.
+    FullAtSyncIsAnswer = "full-at-sync-is-answer",
+    /// Recovery cuts at the first needle that does not verify, proven durable or not.
+    CutAtFirstBadNeedle = "cut-at-first-bad-needle",
+    /// Recovery cuts a tail without a copy of it.
+    CutWithoutCopy = "cut-without-copy",
+    /// Recovery believes the page cache.
+    KeepPages = "keep-pages",
+    /// Recovery forgets tombstones.
+    ForgetTombstones = "forget-tombstones",
+    /// The blocks of a range are given out unverified.
+    SkipRangeChecksum = "skip-range-checksum",
+    /// What was cut back is numbered again in the same epoch.
+    ReuseSequence = "reuse-sequence",
+    /// A clean stop forgets that a new epoch is due.
+    ForgetEpochAtStop = "forget-epoch-at-stop",
+    /// The clean flag stays while a run writes.
+    KeepCleanFlag = "keep-clean-flag",
+    /// The mark file runs ahead of the sync.
+    MarkTooEarly = "mark-too-early",
+    /// Frames claim a sync that has not been.
+    FrameMarkTooEarly = "frame-mark-too-early",
+    /// The name of a new segment is not made durable.
+    SkipDirectorySync = "skip-directory-sync",
+    /// A segment is written to before the manifest names it.
+    NameAfterUse = "name-after-use",
+    /// A record of the manifest is not synced.
+    ManifestWithoutSync = "manifest-without-sync",
+    /// Small state is written over its newest slot.
+    OverwriteNewestSlot = "overwrite-newest-slot",
+}
+
+/// Whether this bug is on.
+#[cfg(not(feature = "planted-bugs"))]
+#[must_use]
+#[inline(always)]
+pub const fn on(_bug: Bug) -> bool {
+    false
+}
+
+/// Whether this bug is on.
+///
+/// # Panics
+/// If `LARDER_PLANTED_BUG` names none: a misspelt one would look like one that nobody finds.
+#[cfg(feature = "planted-bugs")]
+#[must_use]
+pub fn on(bug: Bug) -> bool {
+    static PLANTED: std::sync::OnceLock<Option<Bug>> = std::sync::OnceLock::new();
+    let planted = PLANTED.get_or_init(|| {
+        let name = std::env::var("LARDER_PLANTED_BUG").ok().filter(|name| !name.is_empty())?;
+        let bug = Bug::ALL.iter().copied().find(|bug| bug.name() == name);
+        Some(bug.unwrap_or_else(|| panic!("LARDER_PLANTED_BUG={name} names no bug")))
+    });
+    *planted == Some(bug)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_bug_is_in_the_table_of_those_that_must_be_caught() {
+        let table = include_str!("../../tests/planted_bugs.sh");
+        for bug in Bug::ALL {
+            let row = format!("\n{} ", bug.name());
+            assert_eq!(table.matches(&row).count(), 1, "{} has one row in tests/planted_bugs.sh", bug.name());
+        }
+    }
+
+    #[cfg(not(feature = "planted-bugs"))]
+    #[test]
+    fn no_bug_is_on_without_the_feature() {
+        const NONE: bool = on(Bug::SkipSync);
+        assert!(!NONE && Bug::ALL.iter().all(|bug| !on(*bug)));
+    }
+}
