@@ -191,7 +191,8 @@ impl Shelf {
             }
         }
         let after = contents(self.path());
-        for (name, bytes) in before {
+        // Index files hold nothing of their own: what does not fit is made anew.
+        for (name, bytes) in before.into_iter().filter(|(name, _)| !name.ends_with(".index")) {
             let whole = trimmed(&bytes);
             let kept = after.values().any(|file| file.starts_with(whole))
                 || after.values().any(|file| {

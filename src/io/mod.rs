@@ -9,6 +9,7 @@ mod background;
 mod blocks;
 mod chores;
 mod compactor;
+mod damage;
 mod disks;
 mod gate;
 mod job;

@@ -6,6 +6,7 @@
 //! (compaction may have moved it) before it is called damaged.
 
 use super::blocks::BlockKey;
+use super::damage;
 use super::gate::Inline;
 use super::job::{Opened, PieceEnd, ReadEnd};
 use super::unit::Unit;
@@ -385,6 +386,10 @@ pub(super) fn piece_end(target: &Target, missed: &Missed) -> PieceEnd {
     match missed {
         Missed::Damaged(damage) => {
             target.damaged(damage);
+            // Sound blocks of a damaged payload can still be read; a head that does not verify leaves nothing.
+            if !matches!(damage, Damage::Block(_)) {
+                damage::mark(target);
+            }
             PieceEnd::Damaged
         }
         Missed::Failed(error) => {

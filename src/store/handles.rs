@@ -131,6 +131,14 @@ impl Handle {
         Ok(opened)
     }
 
+    /// The file, opened anew for reading around the page cache.
+    ///
+    /// # Errors
+    /// Those of opening.
+    pub fn open_direct(&self) -> io::Result<Arc<dyn File>> {
+        self.handles.disk.open(&self.name, Open::Direct)
+    }
+
     /// Nobody gets the file from here any more; those who have it go on reading.
     pub fn retire(&self) -> Given {
         let (open, given) = {

@@ -331,11 +331,17 @@ impl Recovery<'_> {
         mended
     }
 
+    /// Bytes lie behind the end of a closed segment.
+    pub(super) fn note_behind(&mut self, name: &str, position: Option<u64>) {
+        if let Some(position) = position {
+            let (case, file) = (format!("{:?}", Case::X), name.to_string());
+            self.report.findings.push(FileFinding { case, file, what: behind(position) });
+        }
+    }
+
     fn note(&mut self, name: &str, replayed: &Replayed, plan: &Plan) {
         let found = |case: Case, what: String| FileFinding { case: format!("{case:?}"), file: name.to_string(), what };
-        if let Some(position) = replayed.sight.behind {
-            self.report.findings.push(found(Case::X, behind(position)));
-        }
+        self.note_behind(name, replayed.sight.behind);
         if plan.cases.contains(&Case::U) {
             self.report.findings.push(found(Case::U, UNREADABLE_TAIL.to_string()));
         }

@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::manifest::{Closed, Record};
 use super::needle::Kind;
 use super::recovery::{Finding, Mended, Recovery, known_runs};
-use super::replay::{Found, Which};
+use super::replay::{Found, Which, first_behind};
 use super::segment::Segment;
 use super::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::slots::Slot;
@@ -83,11 +83,16 @@ impl Recovery<'_> {
             || CopySight { doubts: vec![(which.base.0..closed.next.0, 0)], header_whole: true, ..CopySight::default() };
         let opened = if lost { Err(io::ErrorKind::NotFound.into()) } else { self.disk.open(&name, Open::Read) };
         let sight = match opened {
-            Ok(file) => read_copy(&*file, which, &closed, false, &mut |_| ()).map_err(StoreError::io(
-                &**self.disk,
-                &name,
-                "read",
-            ))?,
+            Ok(file) => {
+                let read = || -> io::Result<(CopySight, Option<u64>)> {
+                    let sight = read_copy(&*file, which, &closed, false, &mut |_| ())?;
+                    let behind = first_behind(&*file, closed.end, sight.file_bytes)?;
+                    Ok((sight, behind))
+                };
+                let (sight, behind) = read().map_err(StoreError::io(&**self.disk, &name, "read"))?;
+                self.note_behind(&name, behind);
+                sight
+            }
             // What is lost is in the directory's findings.
             Err(_) if lost => nothing(),
             Err(error) => return Err(StoreError::io(&**self.disk, &name, "open")(error)),

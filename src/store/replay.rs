@@ -238,7 +238,7 @@ pub(super) fn replay_from(
 
 /// The first byte from `end` on that is not zero. Reserved room and zeros ahead may still be there after a crash; of a file
 /// that was extended far beyond what a segment can be, only so much is looked at.
-fn first_behind(file: &dyn File, end: u64, file_bytes: u64) -> io::Result<Option<u64>> {
+pub(super) fn first_behind(file: &dyn File, end: u64, file_bytes: u64) -> io::Result<Option<u64>> {
     let file_bytes = file_bytes.min(end.saturating_add(SEGMENT_BYTES_MAX));
     if end >= file_bytes {
         return Ok(None);

@@ -173,6 +173,14 @@ impl Segment {
         self.handle.file()
     }
 
+    /// The file, opened anew for reading around the page cache.
+    ///
+    /// # Errors
+    /// Those of opening.
+    pub fn open_direct(&self) -> io::Result<Arc<dyn File>> {
+        self.handle.open_direct()
+    }
+
     /// The byte behind what is published.
     #[must_use]
     pub fn end(&self) -> u64 {

@@ -15,7 +15,7 @@ use crate::store::names;
 use crate::store::needle::{HEAD_BYTES_FIXED, Head};
 use crate::store::recovery::{Mended, Recovery};
 use crate::store::recovery_copy::damage_known;
-use crate::store::replay::{From, Replayed, Which, replay_from};
+use crate::store::replay::{From, Replayed, Which, first_behind, replay_from};
 use crate::store::segment::Segment;
 use crate::store::sparse::Sparse;
 use std::io;
@@ -64,19 +64,33 @@ impl Recovery<'_> {
         }
         // The mark file of a clean stop says that nothing was written behind the point.
         let reach = match reach(&*file, &snapshot, which)? {
-            Reach::Point if clean => Reach::All,
+            // A clean stop leaves nothing behind the end; what lies there all the same is walked, and put aside.
+            Reach::Point if clean => {
+                let bytes = file.len().map_err(StoreError::io(&**self.disk, &name, "stat"))?;
+                if bytes <= sector_end(snapshot.facts.end) { Reach::All } else { Reach::Point }
+            }
             reach => reach,
         };
         self.report.segments_loaded += 1;
+        // Nothing may follow a closed segment, whoever says where it ends.
+        let behind = match which.closed {
+            Some(closed) => file.len().and_then(|bytes| first_behind(&*file, closed.end, bytes)),
+            None => Ok(None),
+        };
+        let behind = behind.map_err(StoreError::io(&**self.disk, &name, "read"))?;
+        if reach == Reach::All && snapshot.is_sparse() {
+            self.note_behind(&name, behind);
+        }
         if reach == Reach::All && snapshot.is_sparse() {
             return Ok(Some(self.compacted(which, &snapshot)?));
         }
-        let replayed = match reach {
+        let mut replayed = match reach {
             Reach::All => at_the_point(&*file, snapshot).map_err(StoreError::io(&**self.disk, &name, "stat"))?,
             Reach::Point => {
                 walk_on(&*file, which, snapshot, self.progress).map_err(StoreError::io(&**self.disk, &name, "read"))?
             }
         };
+        replayed.sight.behind = behind;
         Ok(Some(self.settle(which, last, file, replayed)?))
     }
 
