@@ -86,7 +86,14 @@ impl Volume {
 
 impl Inspect {
     fn run(self) -> Result<(), Failure> {
-        let inspection = store::inspect(&open(&self.directory)?).map_err(|error| failed(&error))?;
+        let disk = open(&self.directory)?;
+        let bar = bytes_bar();
+        let inspected = store::inspect(&disk, &mut |done, all| {
+            bar.set_length(all);
+            bar.set_position(done);
+        });
+        bar.finish_and_clear();
+        let inspection = inspected.map_err(|error| failed(&error))?;
         print(&inspection, &facts(&inspection), self.json)?;
         let missing = inspection.volumes.iter().flat_map(|volume| &volume.segments).any(|segment| segment.missing);
         sound(inspection.manifest_damaged == 0 && !missing)

@@ -95,6 +95,10 @@ pub struct SegmentInspection {
     pub needles: u64,
     /// Objects, living and dead.
     pub objects: u64,
+    /// Bytes of the needles of objects that can be read.
+    pub living_bytes: u64,
+    /// Bytes of those that are deleted: what compaction can bring back.
+    pub dead_bytes: u64,
     /// Tombstones.
     pub tombstones: u64,
     /// Places that do not verify, torn ones included.
@@ -217,6 +221,20 @@ impl<'a> Look<'a> {
         Ok(unfit)
     }
 
+    /// Bytes of all segments that are there.
+    fn segment_bytes(&self) -> Result<u64, StoreError> {
+        let mut total = 0;
+        for (&volume, state) in &self.state.volumes {
+            for (&base, &(_, closed)) in &state.segments {
+                let which = self.which(volume, state, base, closed);
+                if let Some(file) = self.file(&which)? {
+                    total += file.len().map_err(StoreError::io(self.disk, &which.name(), "stat"))?;
+                }
+            }
+        }
+        Ok(total)
+    }
+
     /// The file of a segment, or `None` if it is gone or not to be read.
     fn file(&self, which: &Which<'_>) -> Result<Option<Arc<dyn File>>, StoreError> {
         if self.directory.lost.contains(&which.key()) {
@@ -230,15 +248,17 @@ impl<'a> Look<'a> {
     }
 }
 
-/// Says what a data directory holds, by the heads of its needles.
+/// Says what a data directory holds, by the heads of its needles. `progress` is told bytes done and bytes in all.
 ///
 /// # Errors
 /// [`StoreError`]: in use, not ours, newer, damaged beyond reading, or the device fails.
-pub fn inspect(disk: &dyn Disk) -> Result<Inspection, StoreError> {
+pub fn inspect(disk: &dyn Disk, progress: &mut dyn FnMut(u64, u64)) -> Result<Inspection, StoreError> {
     let look = Look::at(disk)?;
+    let mut track = Track { done: 0, total: look.segment_bytes()?, progress };
+    track.tell(0);
     let mut volumes = Vec::new();
     for (&volume, state) in &look.state.volumes {
-        volumes.push(inspect_volume(&look, volume, state)?);
+        volumes.push(inspect_volume(&look, volume, state, &mut track)?);
     }
     let indexes_unfit = look.indexes_unfit()?;
     Ok(Inspection {
@@ -253,7 +273,30 @@ pub fn inspect(disk: &dyn Disk) -> Result<Inspection, StoreError> {
     })
 }
 
-fn inspect_volume(look: &Look<'_>, volume: VolumeId, state: &VolumeState) -> Result<VolumeInspection, StoreError> {
+/// How far a look at all segments is.
+struct Track<'a> {
+    done: u64,
+    total: u64,
+    progress: &'a mut dyn FnMut(u64, u64),
+}
+
+impl Track<'_> {
+    fn tell(&mut self, within: u64) {
+        (self.progress)(self.done.saturating_add(within).min(self.total), self.total);
+    }
+
+    fn segment_done(&mut self, bytes: u64) {
+        self.done += bytes;
+        self.tell(0);
+    }
+}
+
+fn inspect_volume(
+    look: &Look<'_>,
+    volume: VolumeId,
+    state: &VolumeState,
+    track: &mut Track<'_>,
+) -> Result<VolumeInspection, StoreError> {
     let mut all: Vec<Found> = Vec::new();
     let mut segments = Vec::new();
     for (&base, &(_, closed)) in &state.segments {
@@ -262,23 +305,24 @@ fn inspect_volume(look: &Look<'_>, volume: VolumeId, state: &VolumeState) -> Res
             segments.push(missing(&which));
             continue;
         };
-        if let Some(closed) = closed.filter(|closed| closed.edition > 0) {
-            let sight = read_copy(&*file, &which, &closed, false, &mut |_| ()).map_err(StoreError::io(
-                look.disk,
-                &which.name(),
-                "read",
-            ))?;
-            segments.push(inspect_copy(&which, &closed, &sight));
-            all.extend(sight.found);
-            continue;
-        }
-        let replayed = replay(&*file, &which, Sequence(u64::MAX), &mut |_| ()).map_err(StoreError::io(
-            look.disk,
-            &which.name(),
-            "read",
-        ))?;
-        segments.push(inspect_segment(&which, &replayed));
-        all.extend(replayed.found);
+        let name = which.name();
+        let failed = StoreError::io(look.disk, &name, "read");
+        let mut watch = |within: u64| track.tell(within);
+        let (found, inspection) = match closed.filter(|closed| closed.edition > 0) {
+            Some(closed) => {
+                let sight = read_copy(&*file, &which, &closed, false, &mut watch).map_err(failed)?;
+                let inspection = inspect_copy(&which, &closed, &sight);
+                (sight.found, inspection)
+            }
+            None => {
+                let replayed = replay(&*file, &which, Sequence(u64::MAX), &mut watch).map_err(failed)?;
+                let inspection = inspect_segment(&which, &replayed);
+                (replayed.found, inspection)
+            }
+        };
+        track.segment_done(inspection.file_bytes);
+        segments.push(inspection);
+        all.extend(found);
     }
     let dead: BTreeSet<Sequence> = all.iter().filter_map(|found| found.target).map(|(target, _)| target).collect();
     let mut inspection = VolumeInspection {
@@ -294,13 +338,20 @@ fn inspect_volume(look: &Look<'_>, volume: VolumeId, state: &VolumeState) -> Res
         segments,
     };
     for object in all.iter().filter(|found| found.kind == Kind::Put) {
-        let (count, bytes) = if dead.contains(&object.sequence) {
-            (&mut inspection.deleted, &mut inspection.deleted_bytes)
+        // Segments do not overlap, and lie in the order of their sequences.
+        let behind = inspection.segments.partition_point(|segment| segment.base <= object.sequence.0);
+        let segment = behind.checked_sub(1).and_then(|index| inspection.segments.get_mut(index));
+        let mut nowhere = 0;
+        let (count, bytes, within) = if dead.contains(&object.sequence) {
+            let within = segment.map_or(&mut nowhere, |segment| &mut segment.dead_bytes);
+            (&mut inspection.deleted, &mut inspection.deleted_bytes, within)
         } else {
-            (&mut inspection.objects, &mut inspection.object_bytes)
+            let within = segment.map_or(&mut nowhere, |segment| &mut segment.living_bytes);
+            (&mut inspection.objects, &mut inspection.object_bytes, within)
         };
         *count += 1;
         *bytes += object.bytes;
+        *within += object.bytes;
     }
     Ok(inspection)
 }
@@ -318,6 +369,8 @@ fn missing(which: &Which<'_>) -> SegmentInspection {
         mark: 0,
         needles: 0,
         objects: 0,
+        living_bytes: 0,
+        dead_bytes: 0,
         tombstones: 0,
         bad_places: 0,
     }

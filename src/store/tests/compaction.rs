@@ -4,7 +4,7 @@
 use super::world::*;
 use crate::base::ids::ObjectId;
 use crate::disk::{Disk, MemoryDisk};
-use crate::store::{AppendError, Appended, CompactionStep, Entry, Opened, StoreOptions, verify};
+use crate::store::{AppendError, Appended, CompactionStep, Entry, Opened, StoreOptions, inspect, verify};
 use std::collections::HashMap;
 
 const GARBAGE_PERCENT: u64 = 20;
@@ -103,6 +103,14 @@ fn room_comes_back_and_tombstones_go_with_their_targets() {
     );
     assert!(opened.report.damages.is_empty() && opened.report.set_aside.is_empty(), "{:?}", opened.report);
     drop(opened);
+    let mut told = (0, 0);
+    let inspection = inspect(&disk, &mut |done, all| told = (done, all)).unwrap();
+    assert!(told.0 == told.1 && told.1 > 0, "{told:?}");
+    let segments = inspection.volumes.iter().flat_map(|volume| &volume.segments);
+    let (living, dead) =
+        segments.fold((0, 0), |(living, dead), one| (living + one.living_bytes, dead + one.dead_bytes));
+    assert!(living > 0 && living <= stats.object_bytes, "{living} of {stats:?}");
+    assert!(dead <= stats.deleted_bytes);
     let outcome = verify(&disk, &mut |_, _| ()).unwrap();
     assert!(outcome.damages.is_empty() && outcome.torn.is_empty(), "{outcome:?}");
 }

@@ -189,7 +189,7 @@ fn strangers_and_locked_directories_are_refused() {
     let disk = MemoryDisk::new();
     let opened = store(&disk);
     assert!(matches!(try_store(&disk, &small()), Err(StoreError::Locked { .. })));
-    assert!(matches!(inspect(&disk), Err(StoreError::Locked { .. })));
+    assert!(matches!(inspect(&disk, &mut |_, _| ()), Err(StoreError::Locked { .. })));
     assert!(matches!(verify(&disk, &mut |_, _| ()), Err(StoreError::Locked { .. })));
     drop(opened);
     let clock = std::sync::Arc::new(crate::base::clock::ManualClock::default());
@@ -377,7 +377,7 @@ fn a_real_directory_takes_a_group_over_several_volumes() {
     let verification = verify(&real, &mut |done, total| assert!(done <= total)).unwrap();
     assert!(verification.damages.is_empty() && verification.torn.is_empty(), "{verification:?}");
     assert!(verification.needles > 120);
-    let objects: u64 = inspect(&real).unwrap().volumes.iter().map(|volume| volume.objects).sum();
+    let objects: u64 = inspect(&real, &mut |_, _| ()).unwrap().volumes.iter().map(|volume| volume.objects).sum();
     assert_eq!(objects, 117);
     let opened = open_real();
     assert!(opened.report.clean, "{:?}", opened.report);

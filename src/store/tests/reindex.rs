@@ -131,5 +131,5 @@ fn an_index_file_that_does_not_fit_is_told_about() {
     let verification = verify(&disk, &mut |_, _| ()).unwrap();
     assert!(verification.damages.is_empty());
     assert!(verification.indexes_unfit[0].starts_with(&name), "{:?}", verification.indexes_unfit);
-    assert_eq!(crate::store::inspect(&disk).unwrap().indexes_unfit, verification.indexes_unfit);
+    assert_eq!(crate::store::inspect(&disk, &mut |_, _| ()).unwrap().indexes_unfit, verification.indexes_unfit);
 }
