@@ -10,10 +10,10 @@ mod support;
 
 use bytes::Bytes;
 use larder::base::clock::SystemClock;
-use larder::base::ids::{Cookie, Origin};
+use larder::base::ids::{Cookie, ObjectId, Origin};
 use larder::base::payload::Payload;
 use larder::disk::{Disk, Open, RealDisk};
-use larder::store::{Appended, Entry, OpenReport, Opened, StoreOptions, open};
+use larder::store::{Appended, CompactionStep, Entry, OpenReport, Opened, StoreOptions, open};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ fn one_size(objects: u64) {
     let directory = tempfile::tempdir().unwrap();
     let began = Instant::now();
     let mut opened = store(directory.path());
-    fill(&mut opened, objects, u64::MAX);
+    let ids = fill(&mut opened, objects, u64::MAX);
     let filled = began.elapsed();
     // The background thread's work, which a node does while it runs.
     while opened.snapshots.step().unwrap() {}
@@ -60,12 +60,55 @@ fn one_size(objects: u64) {
     drop_pages(directory.path());
     each_in_its_process(directory.path(), "after a clean stop, cold");
     each_in_its_process(directory.path(), "after a clean stop, warm");
-    // Deleting half and compacting is to be measured here, once there is compaction.
     let mut opened = store(directory.path());
     fill(&mut opened, u64::MAX, TAIL_BYTES);
     drop(opened);
     drop_pages(directory.path());
     each_in_its_process(directory.path(), "20 MB behind it, killed, cold");
+    let mut opened = store(directory.path());
+    let began = Instant::now();
+    delete_half(&mut opened, &ids);
+    let deleted = began.elapsed();
+    let began = Instant::now();
+    compact(&mut opened);
+    println!("half deleted in {deleted:.1?}, compacted in {:.1?}: {:?}", began.elapsed(), opened.compaction.report());
+    while opened.snapshots.step().unwrap() {}
+    opened.appender.close().unwrap();
+    drop((opened.superblock, opened.compaction));
+    drop_pages(directory.path());
+    each_in_its_process(directory.path(), "half deleted, compacted, cold");
+}
+
+/// Deletes every second object, in an order that looks like none.
+fn delete_half(opened: &mut Opened, ids: &[ObjectId]) {
+    let numbers = Numbers::default();
+    let chosen: Vec<ObjectId> = ids
+        .iter()
+        .zip(0u64..)
+        .filter(|(_, n)| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63 == 0)
+        .map(|(id, _)| *id)
+        .collect();
+    for ids in chosen.chunks(GROUP) {
+        let entries: Vec<Entry> = ids.iter().map(|&id| Entry::Delete { id }).collect();
+        let outcomes = opened.appender.append(&entries, 1, true, &numbers).unwrap();
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Appended::Deleted { already: false })));
+    }
+}
+
+/// What the background thread and the append lane do about it, until nothing is worth doing.
+fn compact(opened: &mut Opened) {
+    loop {
+        match opened.compaction.step(20, u64::MAX / 2, false) {
+            CompactionStep::Rest => return,
+            CompactionStep::Worked(_) => {}
+            CompactionStep::Publish(compacted) => {
+                let published = opened.appender.publish_compacted(&compacted).unwrap();
+                opened.compaction.published(&compacted, published);
+            }
+            CompactionStep::Roll(volume) => opened.appender.roll(volume).unwrap(),
+            CompactionStep::GaveUp(obstacle) => panic!("{obstacle}"),
+        }
+    }
 }
 
 fn store(directory: &Path) -> Opened {
@@ -75,7 +118,8 @@ fn store(directory: &Path) -> Opened {
 }
 
 /// Appends objects until there are so many, or so many bytes of content.
-fn fill(opened: &mut Opened, objects: u64, bytes_max: u64) {
+fn fill(opened: &mut Opened, objects: u64, bytes_max: u64) -> Vec<ObjectId> {
+    let mut ids = Vec::new();
     let numbers = Numbers::default();
     let payloads: Vec<Payload> = (0..CONTENTS).map(|n| Payload::of(vec![7; 100 + n * 925 / CONTENTS].into())).collect();
     let (mut done, mut bytes) = (0, 0);
@@ -106,8 +150,13 @@ fn fill(opened: &mut Opened, objects: u64, bytes_max: u64) {
         let last = done + count as u64 >= objects || bytes >= bytes_max || done % (64 * GROUP as u64) == 0;
         let outcomes: Vec<Appended> = opened.appender.append(&entries, 1, last, &numbers).unwrap();
         assert_stored(&outcomes);
+        ids.extend(outcomes.iter().filter_map(|outcome| match outcome {
+            Appended::Stored(id) => Some(*id),
+            _ => None,
+        }));
         done += count as u64;
     }
+    ids
 }
 
 /// So that what is read next comes from the device.

@@ -87,7 +87,7 @@ pub fn choose(facts: &[Facts], bounds: &Bounds) -> Option<Choice> {
     };
     let fits = |one: &Facts| one.kept() + OVERHEAD_BYTES <= bounds.room_bytes;
     let open = |one: &&Facts| {
-        let share = if bounds.tight { bounds.garbage_percent } else { ALWAYS_PERCENT };
+        let share = if bounds.tight || much { bounds.garbage_percent } else { ALWAYS_PERCENT };
         one.open && one.percent() >= share && one.dead.saturating_mul(SMALL_SHARE) >= bounds.segment_bytes
     };
     let best = (0..facts.len())
@@ -195,7 +195,10 @@ mod tests {
     fn an_open_segment_that_is_mostly_waste_is_rolled() {
         let open = |dead| Facts { open: true, suitable: false, ..facts(1, 0, 32 * MIB, dead * MIB) };
         assert_eq!(choose(&[open(20)], &bounds()), Some(Choice::Roll(VolumeId(1))));
-        assert_eq!(choose(&[open(7)], &bounds()), None);
+        assert_eq!(choose(&[open(7)], &bounds()), None, "too little to close it for");
+        assert_eq!(choose(&[open(10)], &bounds()), Some(Choice::Roll(VolumeId(1))), "a third of all is waste");
+        let beside = [open(10), facts(2, 0, 64 * MIB, 0)];
+        assert_eq!(choose(&beside, &bounds()), None, "little of all is");
         assert_eq!(choose(&[open(10)], &Bounds { tight: true, ..bounds() }), Some(Choice::Roll(VolumeId(1))));
     }
 
