@@ -1,5 +1,6 @@
-//! Goal: a node without descriptors left goes on serving whom it has, and takes others when some are free again.
-//! Method: the real program under `ulimit -n`.
+//! Goal: a node without descriptors left goes on serving whom it has, and takes others when some are free again; and it
+//! maps no file of a data directory, for a failing disk would end it with SIGBUS. Method: the real program, under
+//! `ulimit -n`; what the system says that it has mapped.
 #![allow(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 mod support;
@@ -31,4 +32,30 @@ fn without_descriptors_accepting_pauses_and_recovers() {
         assert!(matches!(raw.receive().1, Received::Welcome(_)));
         assert_eq!(raw.status(&Request::Get { id, range: None }), Status::Ok);
     }
+}
+
+#[test]
+fn no_file_of_a_data_directory_is_mapped() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Process::serve(&[directory.path()]);
+    let client = Client::connect(node.address.to_string()).unwrap();
+    let ids: Vec<_> = (0..50).map(|_| client.put(vec![7; 300_000], PutOptions::default()).unwrap().id).collect();
+    node.terminate();
+    assert!(node.wait().success());
+    // Opened from its index files, read, and scrubbed.
+    let node = Process::serve(&[directory.path()]);
+    let client = Client::connect(node.address.to_string()).unwrap();
+    client.scrub(true).unwrap();
+    for id in ids {
+        assert_eq!(client.get(id).unwrap().content.len(), 300_000);
+    }
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", node.id())).unwrap();
+    let place = directory.path().to_str().unwrap();
+    assert!(maps.lines().count() > 10 && !maps.contains(place), "{maps}");
+    let open = std::fs::read_dir(format!("/proc/{}/fd", node.id())).unwrap().filter_map(Result::ok);
+    let ours =
+        open.filter_map(|entry| std::fs::read_link(entry.path()).ok()).filter(|to| to.starts_with(place)).count();
+    assert!(ours > 3, "it works on files in {place}: {ours}");
+    node.terminate();
+    assert!(node.wait().success());
 }
