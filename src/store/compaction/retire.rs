@@ -60,7 +60,7 @@ impl Retiring {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove")(error)),
                 _ => {}
             }
-            disk.sync_directory().map_err(failed("remove"))?;
+            disk.sync_directory().map_err(failed("sync"))?;
             self.begun = true;
         }
         if self.given.is_in_use() {
