@@ -176,12 +176,21 @@ impl Copier {
     }
 
     fn copy_step(&mut self, source: &Arc<Segment>) -> Result<CopyStep, Obstacle> {
+        let place = format!("{}/{}", self.disk.place(), source.name());
+        let file = source.file().map_err(|error| Obstacle::of(place.clone(), "open", error))?;
+        let mut window = Window::new(&*file, source.end(), usize::try_from(STEP_BYTES).expect("a step is small"));
+        match self.copy_piece(source, &mut window) {
+            // What the device would not give may be sound.
+            Err(Obstacle::Damaged { .. }) if window.unreadable() > 0 => Err(unreadable(place)),
+            outcome => outcome,
+        }
+    }
+
+    fn copy_piece(&mut self, source: &Segment, window: &mut Window<'_>) -> Result<CopyStep, Obstacle> {
         let disk = Arc::clone(&self.disk);
         let place = || format!("{}/{}", disk.place(), source.name());
         let (volume, salt) = (self.facts.volume, self.facts.salt);
-        let file = source.file().map_err(|error| Obstacle::of(place(), "open", error))?;
         let view = self.catalog.view();
-        let mut window = Window::new(&*file, source.end(), usize::try_from(STEP_BYTES).expect("a step is small"));
         let mut worked = 0;
         while worked < STEP_BYTES {
             let Some((sequence, slot)) = source.needle_from(self.sequence) else {
@@ -198,7 +207,7 @@ impl Copier {
             if slot.is_damaged() {
                 return Err(damaged());
             }
-            let head = head_at(&mut window, slot.position(), salt, volume, sequence);
+            let head = head_at(window, slot.position(), salt, volume, sequence);
             let head = head.map_err(|error| Obstacle::of(place(), "read", error))?.ok_or_else(damaged)?;
             let length = usize::try_from(head.needle_bytes()).expect("a needle is little more than 8 MiB");
             let bytes = window.bytes(slot.position(), length).map_err(|error| Obstacle::of(place(), "read", error))?;
@@ -303,6 +312,9 @@ impl Copier {
             return Ok(CopyStep::Worked(check.walk.position() - before));
         }
         let same = check.walk.doubts.is_empty() && check.seen == kept.len() && check.walk.digest == self.closed.digest;
+        if !same && check.walk.unreadable > 0 {
+            return Err(unreadable(place()));
+        }
         if !same {
             let error = io::Error::new(io::ErrorKind::InvalidData, "the device does not have what was written to it");
             return Err(Obstacle::of(place(), "check", error));
@@ -339,6 +351,10 @@ impl Copier {
         self.disk.remove(&self.name)?;
         self.file.set_len(0)
     }
+}
+
+fn unreadable(place: String) -> Obstacle {
+    Obstacle::of(place, "read", io::Error::other("the device would not give all of it"))
 }
 
 /// Takes room for a copy, of the reserve if need be: more comes back when the copy is published.
