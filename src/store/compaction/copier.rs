@@ -6,6 +6,7 @@
 
 use super::Obstacle;
 use crate::base::ids::{Epoch, Sequence, VolumeId};
+use crate::base::planted::{self, Bug};
 use crate::disk::{Disk, File, Open, is_full};
 use crate::journal::{CHAIN_START, Window, chain_next};
 use crate::store::catalog::{Catalog, View};
@@ -213,7 +214,7 @@ impl Copier {
             let bytes = window.bytes(slot.position(), length).map_err(|error| Obstacle::of(place(), "read", error))?;
             let payload = bytes.get(head.payload_offset()..).unwrap_or_default();
             let payload = payload.get(..head.payload_bytes as usize).ok_or_else(damaged)?;
-            if head.verify_payload(payload).is_err() {
+            if head.verify_payload(payload).is_err() && !planted::on(Bug::SkipCopyCheck) {
                 return Err(damaged());
             }
             worked += length as u64;
@@ -239,7 +240,7 @@ impl Copier {
         let within = target >= self.facts.base && target < self.facts.next;
         match view.locate(self.facts.volume, target) {
             Located::Absent | Located::NoVolume | Located::OtherKind => false,
-            Located::Deleted(_) => !within,
+            Located::Deleted(_) => !within && !planted::on(Bug::DropTombstoneEarly),
             Located::Object(_) | Located::Damaged(_) => true,
         }
     }
@@ -289,6 +290,9 @@ impl Copier {
         self.facts.end = self.closed.end;
         let settle = || -> io::Result<()> {
             self.file.set_len(self.closed.end)?;
+            if planted::on(Bug::SwapBeforeSync) {
+                return Ok(());
+            }
             self.file.sync_all()?;
             self.disk.sync_directory()?;
             self.file.drop_pages()
@@ -303,7 +307,8 @@ impl Copier {
         let place = || format!("{}/{}", self.disk.place(), self.name);
         let before = check.walk.position();
         let (kept, base, seen) = (&self.kept, self.facts.base, &mut check.seen);
-        let done = check.walk.step(&*self.file, &self.facts, true, STEP_BYTES, &mut |found, _| {
+        let verify = !planted::on(Bug::SkipCopyCheck);
+        let done = check.walk.step(&*self.file, &self.facts, verify, STEP_BYTES, &mut |found, _| {
             let place = kept.get(*seen).map(|(offset, slot)| (base.0 + u64::from(*offset), slot.position()));
             *seen += usize::from(place == Some((found.sequence.0, found.position)));
         });

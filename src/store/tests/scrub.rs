@@ -4,7 +4,8 @@
 use super::world::*;
 use crate::base::ids::{ObjectId, Sequence, VolumeId};
 use crate::disk::{Call, Disk, Fault, FaultPlan, FaultyDisk, MemoryDisk, Open};
-use crate::store::{Appended, Entry, Opened, Scrub, ScrubFinding, ScrubKind, ScrubStep, StoreOptions};
+use crate::store::slots::Slot;
+use crate::store::{Appended, Entry, Located, Opened, Scrub, ScrubFinding, ScrubKind, ScrubStep, StoreOptions};
 use std::sync::Arc;
 
 const START: (VolumeId, Sequence) = (VolumeId(0), Sequence(0));
@@ -150,6 +151,31 @@ fn behind_a_bad_head_or_frame_the_walk_goes_on_at_the_next_needle() {
         assert_eq!(found.pop(), Some(ScrubKind::Needle), "the second one is found too");
         assert_eq!(found, kinds);
     }
+}
+
+#[test]
+fn an_index_that_does_not_fit_the_file_is_found() {
+    let disk = MemoryDisk::new();
+    let (mut opened, ids) = filled(&disk);
+    let segment_of = |opened: &Opened, id: ObjectId| match opened.catalog.view().locate(id.volume, id.sequence) {
+        Located::Object(place) | Located::Deleted(place) => place.segment,
+        other => panic!("{other:?}"),
+    };
+    let (victim, segment) = (ids[12], segment_of(&opened, ids[12]));
+    let (slot, next) = (segment.slot(victim.sequence), segment.slot(ids[13].sequence));
+    // It has none of a needle that is there; it has it elsewhere; it has one where there is none.
+    for wrong in [Slot::ABSENT, Slot::at(slot.position() + 8), Slot::at(next.position())] {
+        segment.store(victim.sequence, wrong);
+        let findings = scrub(&disk, &opened);
+        assert!(findings.iter().any(|found| found.sequence == Some(victim.sequence.0)), "{wrong:?}: {findings:?}");
+    }
+    segment.store(victim.sequence, slot);
+    assert_eq!(scrub(&disk, &opened), []);
+    // What was deleted is there for readers.
+    delete(&mut opened, victim).unwrap();
+    segment.store(victim.sequence, slot);
+    let findings = scrub(&disk, &opened);
+    assert_eq!(findings.iter().map(|found| found.kind).collect::<Vec<_>>(), [ScrubKind::Place], "{findings:?}");
 }
 
 #[test]

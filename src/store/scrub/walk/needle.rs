@@ -5,6 +5,7 @@ use super::super::reader::Reader;
 use super::{Content, State, Turn, Walk};
 use crate::base::ids::Sequence;
 use crate::base::limits::BLOCK_BYTES;
+use crate::base::planted::{self, Bug};
 use crate::journal::{FRAME_BYTES, chain_next, sector_end};
 use crate::store::damage::Damage;
 use crate::store::needle::{HEAD_BYTES_FIXED, Head, Kind as NeedleKind};
@@ -100,6 +101,7 @@ impl Walk {
         self.pass_to(position, reader);
         match entry {
             Some(_) => self.due = self.due.max(head.sequence.plus(1)),
+            None if planted::on(Bug::ScrubSkipsIndex) => {}
             None => {
                 let what = "a whole needle that the index has not, or has elsewhere".to_string();
                 self.find(Kind::Place, position, Some((head.sequence, 1)), what);
@@ -168,7 +170,8 @@ impl Walk {
         let bytes = usize::try_from(place.end - place.start).unwrap_or(0);
         let target = reader.need(place.start, bytes).and_then(|payload| content.head.tombstone_target(payload));
         let Some((target, _)) = target else { return };
-        if matches!(self.known.view.locate(self.segment.volume(), target), Located::Object(_)) {
+        let is_living = matches!(self.known.view.locate(self.segment.volume(), target), Located::Object(_));
+        if is_living && !planted::on(Bug::ScrubSkipsIndex) {
             let what = format!("a tombstone for sequence {:x}, which the index does not have as deleted", target.0);
             self.find(Kind::Place, content.start, Some((content.head.sequence, 1)), what);
         }
