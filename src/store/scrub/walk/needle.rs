@@ -23,6 +23,9 @@ impl Walk {
         let limit = self.group_end.unwrap_or(self.end).min(self.end);
         // Without a frame only the index says how far a group goes.
         let is_over = self.group_end.is_none() && self.peek().is_none_or(|(_, slot)| slot.position() != position);
+        if self.is_copy && position >= limit {
+            return self.on(State::Between);
+        }
         if position >= limit || is_over {
             return self.on(State::Gap(sector_end(position)));
         }
@@ -60,7 +63,7 @@ impl Walk {
 
     /// Whether a group was cut short here by an earlier recovery: zeros, and then the frame that goes on.
     pub(super) fn is_cut_here(&mut self, position: u64, reader: &mut Reader) -> Option<bool> {
-        if self.peek().is_some_and(|(_, slot)| slot.position() == position) {
+        if self.is_copy || self.peek().is_some_and(|(_, slot)| slot.position() == position) {
             return Some(false);
         }
         let frame_at = sector_end(position);
@@ -108,7 +111,7 @@ impl Walk {
             }
         }
         let is_known = entry.is_some_and(Slot::is_damaged);
-        if head.sequence != self.next {
+        if head.sequence != self.next && !self.is_copy {
             self.chain = None;
         }
         self.chain = self.chain.map(|chain| chain_next(chain, head.checksum));
