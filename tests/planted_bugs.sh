@@ -29,6 +29,14 @@ skip-directory-sync lib store::tests::crash
 name-after-use lib store::tests::crash
 manifest-without-sync lib store::tests::crash
 overwrite-newest-slot lib store::tests::crash
+trust-index lib store::tests::snapshots
+drop-tombstone-early lib store::tests::crash store::tests::compaction
+swap-before-sync lib store::tests::crash
+cut-under-reader lib store::tests::compaction::a_reader_that_has_the_old_file
+forget-late-deletes lib store::tests::compaction::what_is_deleted_while_it_is_copied
+skip-copy-check lib store::tests::compaction::a_needle_that_does_not_verify
+give-reserve-to-objects lib store::tests::full
+scrub-skips-index lib store::tests::scrub
 "
 # More than any row takes; a test that hangs is not one that says what is wrong.
 limit=600

@@ -68,6 +68,22 @@ bugs! {
     ManifestWithoutSync = "manifest-without-sync",
     /// Small state is written over its newest slot.
     OverwriteNewestSlot = "overwrite-newest-slot",
+    /// An index file is believed without its checksum, its length and the log.
+    TrustIndex = "trust-index",
+    /// Compaction drops tombstones whose target is in another segment.
+    DropTombstoneEarly = "drop-tombstone-early",
+    /// A copy takes its place before it is synced.
+    SwapBeforeSync = "swap-before-sync",
+    /// The file of a replaced segment is cut though a reader has it.
+    CutUnderReader = "cut-under-reader",
+    /// What is deleted while it is copied is not deleted in the copy.
+    ForgetLateDeletes = "forget-late-deletes",
+    /// Compaction copies what does not verify.
+    SkipCopyCheck = "skip-copy-check",
+    /// Objects are taken while the reserve is not whole.
+    GiveReserveToObjects = "give-reserve-to-objects",
+    /// The scrub does not ask what the index has.
+    ScrubSkipsIndex = "scrub-skips-index",
 }
 
 /// Whether this bug is on.

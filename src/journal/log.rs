@@ -12,7 +12,7 @@
 //! there are zeros; anything else there is noticed, for no checksum covers it.
 
 use super::fields::{Fields, u16_at, u32_at, u64_at, u128_at};
-use super::{SECTOR_BYTES, sector_end};
+use super::{SECTOR_BYTES, failed_sync, sector_end};
 use crate::base::checksum::keyed;
 use crate::base::planted::{self, Bug};
 use crate::disk::{Disk, File, Open, is_full};
@@ -266,9 +266,9 @@ impl RecordLog {
         file.write_all_at(&mut [IoSlice::new(&encode_header(magic, version, salt, owner))], 0)?;
         let mut log = Self { file, salt, end: LOG_HEADER_BYTES, allocated: 0, number: 0, refused: false };
         log.write(records)?;
-        log.file.sync_all()?;
+        log.file.sync_all().map_err(failed_sync)?;
         disk.rename(&temporary, name)?;
-        disk.sync_directory()?;
+        disk.sync_directory().map_err(failed_sync)?;
         Ok(log)
     }
 
@@ -278,11 +278,11 @@ impl RecordLog {
     /// Those of the disk.
     pub fn resume(file: Arc<dyn File>, content: &LogContent) -> io::Result<Self> {
         // What was read may never have reached the disk, if the process before this one died.
-        file.sync_all()?;
+        file.sync_all().map_err(failed_sync)?;
         let end = sector_end(content.end);
         if content.torn.is_some() {
             file.set_len(content.end)?;
-            file.sync_all()?;
+            file.sync_all().map_err(failed_sync)?;
         }
         let number = content.number;
         let allocated = file.len()?;
@@ -310,7 +310,7 @@ impl RecordLog {
                 (self.end, self.number) = before;
                 self.file.set_len(self.end)?;
                 // Some of it may have been written back: without this a power cut could bring a refused record to life.
-                self.file.sync_all()?;
+                self.file.sync_all().map_err(failed_sync)?;
                 self.allocated = self.end;
                 self.refused = false;
                 Err(error)
@@ -322,7 +322,7 @@ impl RecordLog {
                     self.refused = false;
                     return Ok(());
                 }
-                self.file.sync_data().map_err(super::failed_sync)?;
+                self.file.sync_data().map_err(failed_sync)?;
                 self.refused = false;
                 Ok(())
             }

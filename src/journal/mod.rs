@@ -30,7 +30,8 @@ pub fn sector_end(position: u64) -> u64 {
     position.next_multiple_of(SECTOR_BYTES)
 }
 
-/// An error of a sync is never "no room": what is on the disk then is not known.
-fn failed_sync(error: std::io::Error) -> std::io::Error {
+/// An error of a sync is never "no room": what is on the disk then is not known, and trying again may say that all is well.
+#[must_use]
+pub fn failed_sync(error: std::io::Error) -> std::io::Error {
     std::io::Error::other(format!("the sync failed: {error}"))
 }

@@ -18,6 +18,7 @@ use super::segment_header::{SEGMENT_HEADER_BYTES, SEGMENT_VERSION, SegmentHeader
 use super::{Identity, names};
 use crate::base::ids::Sequence;
 use crate::disk::{Disk, EntryKind, File, Open};
+use crate::journal::failed_sync;
 use std::collections::BTreeMap;
 use std::io;
 
@@ -196,7 +197,7 @@ pub(super) fn copy_aside(
         into.write_all_at(&mut [io::IoSlice::new(&piece[..read])], at - range.start)?;
         at += read as u64;
     }
-    into.sync_all()?;
-    disk.sync_directory()?;
+    into.sync_all().map_err(failed_sync)?;
+    disk.sync_directory().map_err(failed_sync)?;
     Ok((copy, at - range.start))
 }

@@ -139,10 +139,10 @@ impl StoreError {
         }
     }
 
-    /// Whether it is for want of room.
+    /// Whether it is for want of room. A sync that found none is a failure: what is on the disk then is not known.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::Io { error, .. } if is_full(error))
+        matches!(self, Self::Io { error, action, .. } if *action != "sync" && is_full(error))
     }
 
     /// An error of the system with its place.

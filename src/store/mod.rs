@@ -33,7 +33,7 @@ mod snapshot;
 mod sparse;
 mod superblock;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use appender::{AppendError, Appended, Appender, Entry, Failure};
 pub use catalog::{Catalog, CatalogStats, View};

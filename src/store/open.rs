@@ -24,11 +24,14 @@ use crate::base::limits::SEGMENT_BYTES_MAX;
 use crate::base::progress::Progress;
 use crate::base::random::Random;
 use crate::disk::{Disk, Entry, EntryKind, File, Lock, Open};
-use crate::journal::{LogContent, LogError, Pair, RecordLog};
+use crate::journal::{LogContent, LogError, Pair, RecordLog, failed_sync};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+
+/// Pieces of the reserve that one opening takes at most: each is an eighth or more, so that nothing is left before.
+const GIVES_MAX: u64 = 64;
 
 /// Directories that may lie in a data directory: of the file system, and of the master.
 const DIRECTORIES_ALLOWED: [&str; 2] = ["lost+found", "master"];
@@ -135,7 +138,7 @@ pub fn open_watched(
     let mut given = 0;
     loop {
         match open_once(Arc::clone(disk), expected, options, Arc::clone(clock), progress) {
-            Err(error) if error.is_full() => {
+            Err(error) if error.is_full() && given < GIVES_MAX => {
                 // What was done before the room ran out is done again; recovery may be repeated.
                 if !reserve::give_before_open(&**disk).map_err(StoreError::io(&**disk, names::RESERVE, "cut"))? {
                     return Err(error);
@@ -328,7 +331,7 @@ pub(super) fn take_lock(disk: &dyn Disk) -> Result<Box<dyn Lock>, StoreError> {
 fn look_at_the_disk(disk: &dyn Disk, name: &str) -> Result<(), StoreError> {
     let look = || -> io::Result<()> {
         let file = disk.open(name, Open::Write)?;
-        file.sync_all()?;
+        file.sync_all().map_err(failed_sync)?;
         file.drop_pages()
     };
     match look() {
@@ -461,8 +464,8 @@ fn open_marks(disk: &dyn Disk, report: &mut OpenReport) -> Result<(Marks, Pair),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let file = disk.open(names::MARK, Open::Create)?;
                 file.allocate(0, 2 * MARK_SLOT_BYTES as u64)?;
-                file.sync_all()?;
-                disk.sync_directory()?;
+                file.sync_all().map_err(failed_sync)?;
+                disk.sync_directory().map_err(failed_sync)?;
                 Ok(file)
             }
             opened => opened,
@@ -529,7 +532,7 @@ fn resume_manifest(
         let large = log.bytes() > MANIFEST_REWRITE_BYTES && content.records.len() > 2 * state.records().len();
         if large || wrong {
             // Dropped files are gone, durably, so they need not be remembered.
-            disk.sync_directory()?;
+            disk.sync_directory().map_err(failed_sync)?;
             let mut lasting = state.clone();
             lasting.dropped.clear();
             let records: Vec<_> = lasting.records().iter().map(Record::encode).collect();

@@ -7,6 +7,7 @@
 
 use super::{StoreOptions, names};
 use crate::disk::{Disk, File, Open, is_full};
+use crate::journal::failed_sync;
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
@@ -63,8 +64,8 @@ impl Reserve {
         let was_whole = reserve.is_whole();
         reserve.refill()?;
         if is_new || !was_whole {
-            reserve.file.lock().sync_all()?;
-            disk.sync_directory()?;
+            reserve.file.lock().sync_all().map_err(failed_sync)?;
+            disk.sync_directory().map_err(failed_sync)?;
         }
         Ok(reserve)
     }
@@ -102,7 +103,7 @@ impl Reserve {
         self.held.store(held - given, Ordering::Release);
         file.set_len(held - given)?;
         // A journaling file system hands blocks out again only after the commit that freed them.
-        file.sync_all()?;
+        file.sync_all().map_err(failed_sync)?;
         Ok(given)
     }
 
@@ -182,7 +183,7 @@ pub(super) fn give_before_open(disk: &dyn Disk) -> io::Result<bool> {
     }
     // At least an eighth, so that a few rounds find whether it helps.
     file.set_len(held.saturating_sub(GIVE_BYTES_MIN.max(held / 8)))?;
-    file.sync_all()?;
+    file.sync_all().map_err(failed_sync)?;
     Ok(true)
 }
 

@@ -14,7 +14,7 @@ use super::error::StoreError;
 use super::{Identity, names};
 use crate::base::ids::{ClusterId, DiskId, NodeId, VolumeId};
 use crate::disk::{Disk, File, Lock, Open};
-use crate::journal::{Fields, Pair, u32_at, u128_at};
+use crate::journal::{Fields, Pair, failed_sync, u32_at, u128_at};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
@@ -106,9 +106,9 @@ impl Superblock {
             let body = encode(&identity, VolumeId(0));
             pair.write(&body)?;
             pair.write(&body)?;
-            file.sync_all()?;
+            file.sync_all().map_err(failed_sync)?;
             disk.rename(&temporary, names::SUPERBLOCK)?;
-            disk.sync_directory()?;
+            disk.sync_directory().map_err(failed_sync)?;
             Ok(pair)
         };
         let pair = make().map_err(StoreError::io(disk, names::SUPERBLOCK, "create"))?;

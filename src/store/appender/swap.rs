@@ -5,6 +5,7 @@
 
 use super::{AppendError, Appender};
 use crate::base::ids::VolumeId;
+use crate::base::planted::{self, Bug};
 use crate::store::compaction::Compacted;
 use crate::store::manifest::Record;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ impl Appender {
         for source in &compacted.sources {
             for (sequence, slot) in source.entries(source.base()) {
                 // What was deleted before it was copied is not in the copy.
-                if slot.is_deleted() {
+                if slot.is_deleted() && !planted::on(Bug::ForgetLateDeletes) {
                     segment.delete(sequence);
                 }
                 if slot.is_damaged() && !slot.is_deleted() && !segment.slot(sequence).is_absent() {

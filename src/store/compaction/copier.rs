@@ -6,6 +6,7 @@
 
 use super::Obstacle;
 use crate::base::ids::{Epoch, Sequence, VolumeId};
+use crate::base::planted::{self, Bug};
 use crate::disk::{Disk, File, Open, is_full};
 use crate::journal::{CHAIN_START, Window, chain_next};
 use crate::store::catalog::{Catalog, View};
@@ -176,12 +177,21 @@ impl Copier {
     }
 
     fn copy_step(&mut self, source: &Arc<Segment>) -> Result<CopyStep, Obstacle> {
+        let place = format!("{}/{}", self.disk.place(), source.name());
+        let file = source.file().map_err(|error| Obstacle::of(place.clone(), "open", error))?;
+        let mut window = Window::new(&*file, source.end(), usize::try_from(STEP_BYTES).expect("a step is small"));
+        match self.copy_piece(source, &mut window) {
+            // What the device would not give may be sound.
+            Err(Obstacle::Damaged { .. }) if window.unreadable() > 0 => Err(unreadable(place)),
+            outcome => outcome,
+        }
+    }
+
+    fn copy_piece(&mut self, source: &Segment, window: &mut Window<'_>) -> Result<CopyStep, Obstacle> {
         let disk = Arc::clone(&self.disk);
         let place = || format!("{}/{}", disk.place(), source.name());
         let (volume, salt) = (self.facts.volume, self.facts.salt);
-        let file = source.file().map_err(|error| Obstacle::of(place(), "open", error))?;
         let view = self.catalog.view();
-        let mut window = Window::new(&*file, source.end(), usize::try_from(STEP_BYTES).expect("a step is small"));
         let mut worked = 0;
         while worked < STEP_BYTES {
             let Some((sequence, slot)) = source.needle_from(self.sequence) else {
@@ -198,13 +208,13 @@ impl Copier {
             if slot.is_damaged() {
                 return Err(damaged());
             }
-            let head = head_at(&mut window, slot.position(), salt, volume, sequence);
+            let head = head_at(window, slot.position(), salt, volume, sequence);
             let head = head.map_err(|error| Obstacle::of(place(), "read", error))?.ok_or_else(damaged)?;
             let length = usize::try_from(head.needle_bytes()).expect("a needle is little more than 8 MiB");
             let bytes = window.bytes(slot.position(), length).map_err(|error| Obstacle::of(place(), "read", error))?;
             let payload = bytes.get(head.payload_offset()..).unwrap_or_default();
             let payload = payload.get(..head.payload_bytes as usize).ok_or_else(damaged)?;
-            if head.verify_payload(payload).is_err() {
+            if head.verify_payload(payload).is_err() && !planted::on(Bug::SkipCopyCheck) {
                 return Err(damaged());
             }
             worked += length as u64;
@@ -230,7 +240,7 @@ impl Copier {
         let within = target >= self.facts.base && target < self.facts.next;
         match view.locate(self.facts.volume, target) {
             Located::Absent | Located::NoVolume | Located::OtherKind => false,
-            Located::Deleted(_) => !within,
+            Located::Deleted(_) => !within && !planted::on(Bug::DropTombstoneEarly),
             Located::Object(_) | Located::Damaged(_) => true,
         }
     }
@@ -280,6 +290,9 @@ impl Copier {
         self.facts.end = self.closed.end;
         let settle = || -> io::Result<()> {
             self.file.set_len(self.closed.end)?;
+            if planted::on(Bug::SwapBeforeSync) {
+                return Ok(());
+            }
             self.file.sync_all()?;
             self.disk.sync_directory()?;
             self.file.drop_pages()
@@ -294,7 +307,8 @@ impl Copier {
         let place = || format!("{}/{}", self.disk.place(), self.name);
         let before = check.walk.position();
         let (kept, base, seen) = (&self.kept, self.facts.base, &mut check.seen);
-        let done = check.walk.step(&*self.file, &self.facts, true, STEP_BYTES, &mut |found, _| {
+        let verify = !planted::on(Bug::SkipCopyCheck);
+        let done = check.walk.step(&*self.file, &self.facts, verify, STEP_BYTES, &mut |found, _| {
             let place = kept.get(*seen).map(|(offset, slot)| (base.0 + u64::from(*offset), slot.position()));
             *seen += usize::from(place == Some((found.sequence.0, found.position)));
         });
@@ -303,6 +317,9 @@ impl Copier {
             return Ok(CopyStep::Worked(check.walk.position() - before));
         }
         let same = check.walk.doubts.is_empty() && check.seen == kept.len() && check.walk.digest == self.closed.digest;
+        if !same && check.walk.unreadable > 0 {
+            return Err(unreadable(place()));
+        }
         if !same {
             let error = io::Error::new(io::ErrorKind::InvalidData, "the device does not have what was written to it");
             return Err(Obstacle::of(place(), "check", error));
@@ -339,6 +356,10 @@ impl Copier {
         self.disk.remove(&self.name)?;
         self.file.set_len(0)
     }
+}
+
+fn unreadable(place: String) -> Obstacle {
+    Obstacle::of(place, "read", io::Error::other("the device would not give all of it"))
 }
 
 /// Takes room for a copy, of the reserve if need be: more comes back when the copy is published.

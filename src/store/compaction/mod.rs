@@ -70,7 +70,8 @@ pub enum Obstacle {
 impl Obstacle {
     fn of(place: String, action: &'static str, error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { place },
+            // A sync that found no room is a failure: what is on the disk then is not known.
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded if action != "sync" => Self::Full { place },
             // It was replaced while it was looked at.
             io::ErrorKind::NotFound => Self::Stale,
             _ => Self::Io { place, action, error },
@@ -226,7 +227,8 @@ impl Compaction {
         }
     }
 
-    /// Says what became of a copy that was given to the append lane: `true` if it is published.
+    /// Says what became of a copy that was given to the append lane: `true` if it is published. Not to be called when
+    /// publishing it failed for good: the manifest may name it then, so its file must stay.
     pub fn published(&mut self, compacted: &Compacted, is_published: bool) {
         self.work = Work::Nothing;
         if !is_published {

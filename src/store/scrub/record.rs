@@ -13,7 +13,7 @@
 
 use crate::base::ids::{Sequence, VolumeId};
 use crate::disk::{Disk, File, Open};
-use crate::journal::{Fields, Pair, u32_at, u64_at};
+use crate::journal::{Fields, Pair, failed_sync, u32_at, u64_at};
 use crate::store::names;
 use std::io;
 use std::sync::Arc;
@@ -76,8 +76,8 @@ impl ScrubFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let file = disk.open(names::SCRUB, Open::Create)?;
                 file.allocate(0, 2 * SCRUB_SLOT_BYTES as u64)?;
-                file.sync_all()?;
-                disk.sync_directory()?;
+                file.sync_all().map_err(failed_sync)?;
+                disk.sync_directory().map_err(failed_sync)?;
                 file
             }
             other => other?,

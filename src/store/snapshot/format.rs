@@ -26,6 +26,7 @@
 use crate::base::checksum::keyed;
 use crate::base::ids::{DiskId, Epoch, Sequence, VolumeId};
 use crate::base::limits::SEGMENT_BYTES_MAX;
+use crate::base::planted::{self, Bug};
 use crate::journal::{Fields, u16_at, u32_at, u64_at, u128_at};
 use crate::store::appender::needles_max;
 use crate::store::manifest::Closed;
@@ -281,11 +282,12 @@ pub struct Snapshot {
 impl Snapshot {
     /// Takes a whole file whose header was read.
     pub fn parse(mut bytes: Vec<u8>, header: &Header, salt: u64) -> Result<Self, Unfit> {
-        if bytes.len() != header.file_bytes {
+        if bytes.len() != header.file_bytes && !planted::on(Bug::TrustIndex) {
             return Err(Unfit::Broken);
         }
         let said = bytes.get(AT_CHECKSUM..).and_then(|rest| rest.first_chunk::<8>()).ok_or(Unfit::Broken)?;
-        if keyed(salt, bytes.get(AT_VERSION..).ok_or(Unfit::Broken)?) != u64::from_le_bytes(*said) {
+        let is_whole = keyed(salt, bytes.get(AT_VERSION..).ok_or(Unfit::Broken)?) == u64::from_le_bytes(*said);
+        if !is_whole && !planted::on(Bug::TrustIndex) {
             return Err(Unfit::Checksum);
         }
         let rest = header.slots_bytes.next_multiple_of(8) + INDEX_HEADER_BYTES;

@@ -105,15 +105,22 @@ impl Snapshots {
 
     /// The same, with open segments due after so many bytes.
     pub(in crate::store) fn step_after(&self, growth: u64) -> Result<bool, SnapshotError> {
+        self.write_due(growth, 1).map(|written| written > 0)
+    }
+
+    /// Writes up to so many that are due, and says how many; looks at each segment once.
+    fn write_due(&self, growth: u64, count_max: u64) -> Result<u64, SnapshotError> {
         let view = self.catalog.view();
+        let mut written = 0;
         for segment in view.volumes().flat_map(|volume| view.segments(volume)) {
-            if let Some(point) = due(segment, growth)
-                && self.write(segment, &point)?
-            {
-                return Ok(true);
+            if written == count_max {
+                break;
+            }
+            if let Some(point) = due(segment, growth) {
+                written += u64::from(self.write(segment, &point)?);
             }
         }
-        Ok(false)
+        Ok(written)
     }
 
     /// At a clean stop: writes all that is not written, so that the next start has nothing to walk.
@@ -121,15 +128,12 @@ impl Snapshots {
     /// # Errors
     /// That of a write or a sync: then the disk has failed, and the stop is none.
     pub(in crate::store) fn finish(&self) -> io::Result<()> {
-        loop {
-            match self.step_after(0) {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
-                Err(SnapshotError::Write(error)) => return Err(error),
-                Err(error) => {
-                    *self.trouble.lock() = Some(error.to_string());
-                    return Ok(());
-                }
+        match self.write_due(0, u64::MAX) {
+            Ok(_) => Ok(()),
+            Err(SnapshotError::Write(error)) => Err(error),
+            Err(error) => {
+                *self.trouble.lock() = Some(error.to_string());
+                Ok(())
             }
         }
     }

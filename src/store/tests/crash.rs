@@ -1,15 +1,18 @@
 //! Goal: after a power cut at any call, with any part of the unsynced sectors on the disk, every object acknowledged as
 //! synced is there byte for byte, none deleted so is back, and recovery is repeatable. Method: seeded runs on a disk
-//! that fails at the Nth call of some kind and loses power then; half of the recoveries are cut down too. One state is one
-//! image of a disk after a crash that was recovered. A plain run takes some 1800; for 10,000 and more:
+//! that fails at the Nth call of some kind and loses power then; half of the recoveries are cut down too. Compaction and
+//! index files are made step by step between the groups, so that it also goes amid a copy, between a copy and its place in
+//! the manifest, and between that and the end of the old file. One state is one image of a disk after a crash that was
+//! recovered. A plain run takes some 1800; for 10,000 and more:
 //! `LARDER_SEEDS=600 cargo test --release --lib crash -- --nocapture`
 
+use super::chores::{compact_some, index_some};
 use super::facts::{Facts, assert_no_damage};
 use super::world::*;
 use crate::base::clock::{Clock, ManualClock};
 use crate::disk::{Call, Disk, Fault, FaultPlan, FaultyDisk, MemoryDisk, Open};
-use crate::store::{AppendError, Entry, Head, Opened, StoreError, open, verify};
-use std::collections::HashMap;
+use crate::store::{AppendError, Entry, Head, Opened, StoreError, names, open, verify};
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +45,7 @@ fn note_heads(disk: &MemoryDisk, opened: &Opened, heads: &mut Heads) {
 }
 
 fn fault(dice: &mut Dice) -> Fault {
-    const CALLS: [Call; 9] = [
+    const CALLS: [Call; 10] = [
         Call::Write,
         Call::SyncData,
         Call::SyncAll,
@@ -51,9 +54,10 @@ fn fault(dice: &mut Dice) -> Fault {
         Call::SetLen,
         Call::Open,
         Call::Rename,
+        Call::Remove,
         Call::Write,
     ];
-    let call = CALLS[dice.below(9) as usize];
+    let call = CALLS[dice.below(10) as usize];
     let nth = 1 + dice.below(40);
     match dice.below(5) {
         0 => Fault::torn_write(dice.below(9000) as usize, EIO).at(nth),
@@ -73,7 +77,9 @@ fn open_faulty(disk: &MemoryDisk, faults: Vec<Fault>, clock: &Arc<ManualClock>) 
 fn work(opened: &mut Opened, dice: &mut Dice, facts: &mut Facts, clock: &ManualClock) {
     for _ in 0..4 + dice.below(30) {
         clock.advance(Duration::from_millis(dice.below(400)));
-        let ended = match dice.below(10) {
+        let ended = match dice.below(15) {
+            10..14 => compact_some(opened, 1 + dice.below(16), dice.once_in(2)),
+            14 => index_some(opened, 1 + dice.below(3)),
             0 => opened.appender.idle().map(|()| facts.all_synced()),
             1 => opened.appender.sync().map(|()| facts.all_synced()),
             2 => opened.appender.look_for_room().map(drop),
@@ -81,7 +87,12 @@ fn work(opened: &mut Opened, dice: &mut Dice, facts: &mut Facts, clock: &ManualC
         };
         match ended {
             Ok(()) | Err(AppendError::Full { .. }) => {}
-            Err(_) => return,
+            Err(_) => {
+                if dice.once_in(2) {
+                    opened.compaction.stop();
+                }
+                return;
+            }
         }
     }
 }
@@ -89,11 +100,11 @@ fn work(opened: &mut Opened, dice: &mut Dice, facts: &mut Facts, clock: &ManualC
 fn group(opened: &mut Opened, dice: &mut Dice, facts: &mut Facts) -> Result<(), AppendError> {
     let numbers = numbers(opened);
     let mut entries = Vec::new();
-    let ids = facts.ids();
+    let ids = if dice.once_in(4) { facts.ids() } else { facts.living() };
     for _ in 0..=dice.below(5) {
         let victim = ids.get(dice.below(ids.len() as u64 + 1) as usize);
         match victim {
-            Some(id) if dice.once_in(4) => entries.push(Entry::Delete { id: *id }),
+            Some(id) if dice.once_in(3) => entries.push(Entry::Delete { id: *id }),
             _ => {
                 let cookie = dice.below(u64::MAX);
                 let bytes = [0, 60, 600, 7000][dice.below(4) as usize];
@@ -111,6 +122,14 @@ struct Tally {
     states: u64,
     /// Of these, such as recovery had to cut.
     cut: u64,
+    /// Of these, such as had the file of a copy that was not in its place yet, or not any more.
+    interrupted: u64,
+    /// Of these, such as had an old file that was replaced.
+    retiring: u64,
+    /// Of these, such as had index files.
+    indexed: u64,
+    /// Copies that were published.
+    copies: u64,
     /// Of these, such as only the process died in, after a sync had failed.
     cached: u64,
 }
@@ -132,6 +151,7 @@ fn one_seed(seed: u64, tally: &mut Tally) {
             }
             work(&mut opened, &mut dice, &mut facts, &clock);
             note_heads(&disk, &opened, &mut heads);
+            tally.copies += opened.compaction.report().copies;
             if dice.once_in(3) && opened.appender.close().is_ok() {
                 facts.all_synced();
             }
@@ -164,9 +184,17 @@ fn one_seed(seed: u64, tally: &mut Tally) {
 }
 
 fn recover_twice(disk: &MemoryDisk, facts: &mut Facts, heads: &mut Heads, tally: &mut Tally) {
+    let without_index = disk.kill();
+    let names = names_of(disk);
     let once = store(disk);
     assert_no_damage(&once);
     tally.states += 1;
+    tally.indexed += u64::from(names.iter().any(|name| names::parse_index(name).is_some()));
+    assert_only_named_copies(disk, &once);
+    let is_copy = |name: &str| names::parse_edition(name).is_some_and(|(_, _, edition)| edition > 0);
+    let gone: Vec<_> = names.iter().filter(|name| !names_of(disk).contains(name)).collect();
+    tally.interrupted += u64::from(gone.iter().any(|name| is_copy(name)));
+    tally.retiring += u64::from(gone.iter().any(|name| names::parse_segment(name).is_some()));
     tally.cut += u64::from(!once.report.cuts.is_empty());
     facts.settle(&once);
     note_heads(disk, &once, heads);
@@ -182,6 +210,33 @@ fn recover_twice(disk: &MemoryDisk, facts: &mut Facts, heads: &mut Heads, tally:
     assert!(before == files(disk), "a second recovery changed a file");
     let verification = verify(disk, &mut |_, _| ()).unwrap();
     assert!(verification.damages.is_empty() && verification.torn.is_empty(), "{verification:?}");
+    // Index files only save time.
+    for name in names.iter().filter(|name| names::parse_index(name).is_some()) {
+        without_index.remove(name).unwrap();
+    }
+    let walked = store(&without_index);
+    assert_eq!((walked.report.segments_loaded, walked.catalog.stats()), (0, stats));
+    facts.settle(&walked);
+}
+
+fn names_of(disk: &MemoryDisk) -> Vec<String> {
+    disk.list().unwrap().into_iter().map(|entry| entry.name).collect()
+}
+
+/// What a copy that was given up left behind is gone, and so is its index file.
+fn assert_only_named_copies(disk: &MemoryDisk, opened: &Opened) {
+    let view = opened.catalog.view();
+    let named: HashSet<_> = view
+        .volumes()
+        .flat_map(|volume| view.segments(volume))
+        .map(|segment| (segment.volume(), segment.base(), segment.closed().map_or(0, |closed| closed.edition)))
+        .collect();
+    for name in names_of(disk) {
+        let whole = name.strip_suffix(".tmp").unwrap_or(&name);
+        if let Some(key) = names::parse_edition(whole).or_else(|| names::parse_index(whole)) {
+            assert!(named.contains(&key) && whole == name, "{name} belongs to nothing");
+        }
+    }
 }
 
 /// The seeds to go through: `LARDER_SEEDS=2000` for the first 2000, `LARDER_SEEDS=700..710` for some.
@@ -203,13 +258,20 @@ fn nothing_acknowledged_is_lost_and_nothing_deleted_is_back() {
         one_seed(seed, &mut tally);
     }
     println!(
-        "{} crash states of the seeds {:?} were recovered; {} had a tail to cut, {} a page cache that lied",
+        "{} crash states of the seeds {:?} were recovered; {} had a tail to cut, {} a page cache that lied, {} index \
+         files, {} a copy that was not in its place yet, {} an old file still; {} copies were published",
         tally.states,
         seeds(),
         tally.cut,
-        tally.cached
+        tally.cached,
+        tally.indexed,
+        tally.interrupted,
+        tally.retiring,
+        tally.copies
     );
     if seeds() == (0..SEEDS) {
+        assert!(tally.copies >= 100 && tally.interrupted >= 40 && tally.retiring >= 10, "too little: {tally:?}");
+        assert!(tally.indexed >= 300, "too little: {tally:?}");
         assert!(tally.states >= 1500 && tally.cut >= 40 && tally.cached >= 8, "too little was covered: {tally:?}");
     }
 }

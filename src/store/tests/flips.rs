@@ -4,9 +4,10 @@
 //!
 //! Exempt: the reserve, whose content has no meaning, and what recovery put aside for people (`*.torn-*`, `*.aside`).
 
+use super::compaction::compact_all;
 use super::scrub::scrub;
 use super::world::*;
-use crate::base::ids::ObjectId;
+use crate::base::ids::{ObjectId, Sequence, VolumeId};
 use crate::disk::{Disk, MemoryDisk};
 use crate::store::{Located, OpenReport, Opened, ScrubFile, ScrubKind, ScrubRecord, StoreOptions, names};
 
@@ -34,7 +35,7 @@ fn open(disk: &MemoryDisk) -> Opened {
 }
 
 /// Three runs: objects of all sizes with attributes, deletes in sealed and open volumes, a stop that was not clean and
-/// lost a tail, known damage none.
+/// lost a tail, compacted segments, index files of all segments, known damage none.
 fn build() -> Directory {
     let disk = MemoryDisk::new();
     let mut opened = open(&disk);
@@ -65,6 +66,11 @@ fn build() -> Directory {
     let disk = disk.crash_clean();
     let mut opened = open(&disk);
     add(&mut opened, 44..60);
+    for n in [15, 24, 33] {
+        delete(&mut opened, objects[n].id).unwrap();
+        objects[n].is_deleted = true;
+    }
+    compact_all(&mut opened);
     let (mut file, _) = ScrubFile::open(&disk).unwrap();
     for bytes in [1, 2] {
         file.write(&ScrubRecord { completed_ms: 5, bytes, ..ScrubRecord::default() }).unwrap();
@@ -72,6 +78,12 @@ fn build() -> Directory {
     opened.appender.close().unwrap();
     drop((opened.superblock, opened.catalog));
     let exempt = |name: &str| name == names::RESERVE || name.contains(".torn-") || name.ends_with(".aside");
+    let names: Vec<_> = disk.list().unwrap().into_iter().map(|entry| entry.name).collect();
+    let of_copies = |parse: fn(&str) -> Option<(VolumeId, Sequence, u32)>| {
+        names.iter().filter(|name| parse(name).is_some_and(|(_, _, edition)| edition > 0)).count()
+    };
+    assert!(of_copies(names::parse_edition) > 0 && of_copies(names::parse_index) > 0, "{names:?}");
+    assert!(names.iter().any(|name| names::parse_segment(name).is_some()), "{names:?}");
     let entries = disk.list().unwrap().into_iter();
     let files = entries.filter(|entry| entry.bytes > 0 && !exempt(&entry.name));
     Directory { files: files.map(|entry| (entry.name, entry.bytes)).collect(), objects, disk }
@@ -125,8 +137,8 @@ fn one(directory: &Directory, name: &str, offset: u64, bit: u8) -> bool {
         assert_eq!(found.file, name, "{told}: {found:?}");
         if found.kind == ScrubKind::Needle {
             let (volume, sequence) = (found.volume.unwrap(), found.sequence.unwrap());
-            let volume = crate::base::ids::VolumeId(volume);
-            opened.appender.damage(volume, crate::base::ids::Sequence(sequence), found.count).unwrap();
+            let volume = VolumeId(volume);
+            opened.appender.damage(volume, Sequence(sequence), found.count).unwrap();
         }
     }
     let hurt = nothing_wrong_is_answered(directory, &opened, &told, false);

@@ -1,5 +1,6 @@
 //! Behaviour of the store as a whole, on the disk in memory.
 
+mod chores;
 mod compaction;
 mod crash;
 mod directory;
@@ -17,4 +18,4 @@ mod snapshots;
 mod sweep;
 mod table;
 mod wide;
-pub(in crate::store) mod world;
+pub(crate) mod world;

@@ -1,10 +1,12 @@
 //! Goal: a scrub of a sound store finds nothing, and what is wrong is found where it is, once, and marked. Method: each
 //! kind of damage is done to a running store, between its writes.
 
+use super::compaction::compact_all;
 use super::world::*;
 use crate::base::ids::{ObjectId, Sequence, VolumeId};
 use crate::disk::{Call, Disk, Fault, FaultPlan, FaultyDisk, MemoryDisk, Open};
-use crate::store::{Appended, Entry, Opened, Scrub, ScrubFinding, ScrubKind, ScrubStep, StoreOptions};
+use crate::store::slots::Slot;
+use crate::store::{Appended, Entry, Located, Opened, Scrub, ScrubFinding, ScrubKind, ScrubStep, StoreOptions, names};
 use std::sync::Arc;
 
 const START: (VolumeId, Sequence) = (VolumeId(0), Sequence(0));
@@ -150,6 +152,58 @@ fn behind_a_bad_head_or_frame_the_walk_goes_on_at_the_next_needle() {
         assert_eq!(found.pop(), Some(ScrubKind::Needle), "the second one is found too");
         assert_eq!(found, kinds);
     }
+}
+
+#[test]
+fn compacted_segments_are_sound_and_what_is_wrong_in_them_is_found() {
+    let disk = MemoryDisk::new();
+    let (mut opened, ids) = filled(&disk);
+    for id in ids.iter().step_by(3) {
+        delete(&mut opened, *id).unwrap();
+    }
+    compact_all(&mut opened);
+    assert!(opened.compaction.report().copies > 0);
+    assert_eq!(scrub(&disk, &opened), []);
+    let is_copy = |name: &str| names::parse_edition(name).is_some_and(|(_, _, edition)| edition > 0);
+    let mut met = 0;
+    for id in ids.iter().filter(|id| matches!(read(&opened.catalog.view(), **id), Ok(Some(_)))) {
+        let (file, position) = place(&opened, *id);
+        if !is_copy(&file) {
+            continue;
+        }
+        met += 1;
+        flip(&disk, &file, position + 30, 1);
+        let found = scrub(&disk, &opened);
+        flip(&disk, &file, position + 30, 1);
+        let found: Vec<_> = found.iter().map(|found| (found.kind, &*found.file, found.sequence, found.count)).collect();
+        assert_eq!(found, [(ScrubKind::Needle, &*file, Some(id.sequence.0), 1)]);
+    }
+    assert!(met > 3, "{met}");
+}
+
+#[test]
+fn an_index_that_does_not_fit_the_file_is_found() {
+    let disk = MemoryDisk::new();
+    let (mut opened, ids) = filled(&disk);
+    let segment_of = |opened: &Opened, id: ObjectId| match opened.catalog.view().locate(id.volume, id.sequence) {
+        Located::Object(place) | Located::Deleted(place) => place.segment,
+        other => panic!("{other:?}"),
+    };
+    let (victim, segment) = (ids[12], segment_of(&opened, ids[12]));
+    let (slot, next) = (segment.slot(victim.sequence), segment.slot(ids[13].sequence));
+    // It has none of a needle that is there; it has it elsewhere; it has one where there is none.
+    for wrong in [Slot::ABSENT, Slot::at(slot.position() + 8), Slot::at(next.position())] {
+        segment.store(victim.sequence, wrong);
+        let findings = scrub(&disk, &opened);
+        assert!(findings.iter().any(|found| found.sequence == Some(victim.sequence.0)), "{wrong:?}: {findings:?}");
+    }
+    segment.store(victim.sequence, slot);
+    assert_eq!(scrub(&disk, &opened), []);
+    // What was deleted is there for readers.
+    delete(&mut opened, victim).unwrap();
+    segment.store(victim.sequence, slot);
+    let findings = scrub(&disk, &opened);
+    assert_eq!(findings.iter().map(|found| found.kind).collect::<Vec<_>>(), [ScrubKind::Place], "{findings:?}");
 }
 
 #[test]

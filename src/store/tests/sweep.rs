@@ -1,13 +1,14 @@
 //! Goal: whichever call on a disk fails, no acknowledgement covers a sync that failed, no file is synced again after its
 //! sync failed, a full disk is an answer, and what was acknowledged is there afterwards. Method: one scenario of 300
-//! operations; for each kind of call, each error, once and for good, and each N, it runs on a disk whose Nth call of
+//! operations, compaction and index files among them; for each kind of call, each error, once and for good, and each N, it runs on a disk whose Nth call of
 //! that kind fails; then on what a power cut and what a dead process leave the store is opened again.
 //!
-//! A plain run takes every N of syncs with one error after another, every other of writes, and some of the rest. All of it:
+//! A plain run takes every other N of syncs with one error after another, every third of writes, and some of the rest. All of it:
 //! `cargo test --release --lib sweep -- --include-ignored`. A failure names its case; to have that one again:
 //! `LARDER_SWEEP="SyncData 28 once 17" cargo test --lib sweep`.
 
-use super::facts::{Facts, Known, assert_no_damage};
+use super::chores::{compact_some, index_some};
+use super::facts::{Facts, Known, assert_no_damage, assert_no_object_damaged};
 use super::world::*;
 use crate::base::clock::{Clock, ManualClock};
 use crate::base::ids::VolumeId;
@@ -68,6 +69,10 @@ enum Operation {
     },
     Idle,
     Sync,
+    /// So many steps of compaction.
+    Compact(u64),
+    /// So many index files.
+    Index(u64),
     /// A clean stop, or none, and a start.
     Reopen {
         clean: bool,
@@ -81,14 +86,16 @@ fn scenario() -> Vec<Operation> {
         // In the middle of them, so that each kind of stop has work before and behind it.
         49 => Operation::Reopen { clean: true },
         99 => Operation::Reopen { clean: false },
-        _ => match dice.below(14) {
+        _ => match dice.below(18) {
             0 => Operation::Idle,
             1 => Operation::Sync,
+            2..5 => Operation::Compact(4 + dice.below(20)),
+            5 => Operation::Index(1 + dice.below(2)),
             _ => Operation::Group {
                 sizes: (0..dice.below(3) + 1)
                     .map(|_| [0, 9, 300, 1500, 5000][dice.below(5) as usize] + dice.below(8) as usize)
                     .collect(),
-                deletes: [0, 0, 1, 2][dice.below(4) as usize],
+                deletes: [0, 1, 2, 3][dice.below(4) as usize],
                 sync: !dice.once_in(3),
             },
         },
@@ -115,6 +122,8 @@ impl VolumeNumbers for Raising {
 struct Session {
     /// Files whose sync failed; "" is the directory.
     failed_syncs: BTreeSet<String>,
+    /// Of these, such as are still there.
+    unsure: BTreeSet<String>,
     /// Files on which any call failed.
     failed: BTreeSet<String>,
 }
@@ -128,10 +137,11 @@ impl Session {
                 called.name = name.to_owned();
             }
             if SYNCS.contains(&called.call) {
-                let again = self.failed_syncs.contains(&called.name);
+                let again = self.unsure.contains(&called.name);
                 assert!(!again, "{:?} of {:?} after its sync had failed", called.call, called.name);
                 if called.failed {
                     self.failed_syncs.insert(called.name.clone());
+                    self.unsure.insert(called.name.clone());
                 }
             }
             if called.failed {
@@ -139,7 +149,7 @@ impl Session {
             }
             if called.call == Call::Remove && !called.failed {
                 // Whatever has this name next is another file.
-                self.failed_syncs.remove(&called.name);
+                self.unsure.remove(&called.name);
             }
         }
     }
@@ -155,6 +165,8 @@ struct Tally {
     failed: u64,
     /// It answered "full", and then stored again.
     full: u64,
+    /// Copies that compaction published.
+    copies: u64,
 }
 
 struct World {
@@ -200,11 +212,15 @@ impl World {
             }
         };
         assert!(self.session.failed_syncs.is_empty(), "opened over a failed sync of {:?}", self.session.failed_syncs);
-        // What could not be read is not served until it can.
-        if !matches!(self.case, Some(Case { kind: Kind::Call(Call::Read), .. })) {
+        if !self.reads_fail() {
             assert_no_damage(&opened);
         }
         Some(opened)
+    }
+
+    /// What could not be read is not served until the next start.
+    fn reads_fail(&self) -> bool {
+        matches!(self.case, Some(Case { kind: Kind::Call(Call::Read), .. }))
     }
 
     /// One operation; an error of it is believed only if a call failed.
@@ -218,6 +234,8 @@ impl World {
                 idle.and_then(|()| opened.appender.look_for_room().map(drop))
             }
             Operation::Sync => opened.appender.sync().map(|()| self.facts.all_synced()),
+            Operation::Compact(steps) => compact_some(opened, *steps, self.cookies.is_multiple_of(2)),
+            Operation::Index(files) => index_some(opened, *files),
             Operation::Reopen { .. } => unreachable!("the scenario reopens itself"),
         };
         self.session.look(&self.faults);
@@ -256,7 +274,8 @@ impl World {
     }
 
     fn group(&mut self, opened: &mut Opened, sizes: &[usize], deletes: u64, sync: bool) -> Result<(), AppendError> {
-        let ids = self.facts.ids();
+        // Every fourth may be one that is deleted already.
+        let ids = if self.cookies.is_multiple_of(4) { self.facts.ids() } else { self.facts.living() };
         let mut entries: Vec<_> = sizes
             .iter()
             .map(|bytes| {
@@ -273,7 +292,8 @@ impl World {
     }
 
     /// A clean stop, if it goes well.
-    fn stop(&mut self, opened: Opened) -> bool {
+    fn stop(&mut self, mut opened: Opened) -> bool {
+        opened.compaction.stop();
         let closed = opened.appender.close();
         self.session.look(&self.faults);
         match &closed {
@@ -289,7 +309,9 @@ impl World {
 
     /// What is sure can be read in the open store too.
     fn assert_readable(&self, opened: &Opened) {
-        self.facts.clone().settle(opened);
+        if !self.reads_fail() {
+            self.facts.clone().settle(opened);
+        }
     }
 
     /// Stores and reads one object, on a disk that is whole again.
@@ -326,12 +348,20 @@ fn run(case: Option<Case>, operations: &[Operation], tally: &mut Tally) -> Arc<F
             }
             continue;
         }
-        let before = world.session.failed.len();
+        if failed && matches!(operation, Operation::Compact(_) | Operation::Index(_)) {
+            // As io does: after a failure nothing is done in the background.
+            store.compaction.stop();
+            world.session.look(&world.faults);
+            opened = Some(store);
+            continue;
+        }
+        let before = (world.session.failed.len(), store.compaction.report().copies);
         let outcome = world.step(&mut store, operation);
         if failed {
             assert!(outcome.is_err(), "acknowledged after a failure");
-            assert_eq!(world.session.failed.len(), before, "the disk was touched after a failure");
+            assert_eq!(world.session.failed.len(), before.0, "the disk was touched after a failure");
         }
+        tally.copies += store.compaction.report().copies - before.1;
         failed |= matches!(outcome, Err(AppendError::Failed(_)));
         opened = Some(store);
         if outcome.is_err() || left < OPERATIONS_AFTER {
@@ -346,7 +376,7 @@ fn run(case: Option<Case>, operations: &[Operation], tally: &mut Tally) -> Arc<F
     world.faults.heal();
     world.memory.fail_syncs(0);
     if let Some(mut store) = opened {
-        if restarted {
+        if restarted && !world.reads_fail() {
             // What this start shows is on the disk, whatever became of the last operations before the failure.
             world.facts.settle(&store);
         }
@@ -357,9 +387,14 @@ fn run(case: Option<Case>, operations: &[Operation], tally: &mut Tally) -> Arc<F
         }
     }
     let seed = case.map_or(0, |case| case.nth);
+    let reads_failed = world.reads_fail();
     let recover = |image: &MemoryDisk, facts: &mut Facts| {
         let mut opened = store(image);
-        assert_no_damage(&opened);
+        if reads_failed {
+            assert_no_object_damaged(&opened, facts)
+        } else {
+            assert_no_damage(&opened)
+        }
         facts.settle(&opened);
         facts.0.insert(store_one(&mut opened, b"after all", 1 << 40, true), Known::stored(b"after all"));
     };
@@ -403,6 +438,7 @@ fn sweep(kinds: &[Kind], extent: Extent) {
     let mut sound = Tally::default();
     let counted = run(None, &operations, &mut sound);
     assert!(sound.unopened + sound.failed == 0 && counted.count(Call::SyncData) > 200, "{sound:?}");
+    assert!(sound.copies > 10, "{sound:?}");
     for &kind in kinds {
         let calls = match kind {
             Kind::Call(call) => counted.count(call),
@@ -438,22 +474,22 @@ fn other(call: Call) -> bool {
 
 #[test]
 fn any_write_may_fail() {
-    sweep(&[Kind::Call(Call::Write)], Extent::InTurn(2));
+    sweep(&[Kind::Call(Call::Write)], Extent::InTurn(3));
 }
 
 #[test]
 fn any_sync_may_fail() {
-    sweep(&kinds(|call| SYNCS.contains(&call)), Extent::InTurn(1));
+    sweep(&kinds(|call| SYNCS.contains(&call)), Extent::InTurn(2));
 }
 
 #[test]
 fn any_sync_may_fail_and_forget() {
-    sweep(&[Kind::SyncAndForget], Extent::InTurn(3));
+    sweep(&[Kind::SyncAndForget], Extent::InTurn(5));
 }
 
 #[test]
 fn any_other_call_may_fail() {
-    sweep(&kinds(other), Extent::InTurn(17));
+    sweep(&kinds(other), Extent::InTurn(29));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::super::finding::{Finding, Kind};
 use super::super::reader::Reader;
 use super::Walk;
 use crate::base::ids::Sequence;
+use crate::base::planted::{self, Bug};
 use crate::store::needle::HEAD_BYTES_FIXED;
 use crate::store::slots::Slot;
 use std::ops::Range;
@@ -26,6 +27,9 @@ impl Walk {
     /// Passes over needles of the index that lie before `position`: those that are not marked are findings. Returns
     /// whether there were any, all of them marked.
     pub(super) fn pass_to(&mut self, position: u64, reader: &Reader) -> bool {
+        if planted::on(Bug::ScrubSkipsIndex) {
+            return false;
+        }
         self.pass(position, "no needle lies where the index has one", reader)
     }
 
@@ -44,6 +48,9 @@ impl Walk {
     }
 
     pub(super) fn pass_all(&mut self, what: &str) {
+        if planted::on(Bug::ScrubSkipsIndex) {
+            return;
+        }
         let past = self.past;
         while let Some((sequence, slot)) = self.peek().filter(|(sequence, _)| *sequence < past) {
             self.due = sequence.plus(1);

@@ -5,6 +5,8 @@
 //! Header ─▶ Between ─frame─▶ Group ─needle─▶ Content ─all blocks─▶ Group ─end of group─▶ Gap ─zeros─▶ Between ─end─▶ Behind ─▶ Done
 //!               └─bad frame─▶ Search ─next frame or needle─▶ Between, Group
 //! ```
+//! A compacted segment has no frames: its needles lie one behind the other, as one group from the header to the end.
+//!
 //! Always: what does not hold is looked at once more, from the device, before it is a finding; behind a finding the walk
 //! goes on at the next needle that the index knows, or at the next whole frame. The end is read before the bytes, so a
 //! segment that grows meanwhile is never seen half written.
@@ -85,6 +87,8 @@ pub(super) struct Walk {
     end: u64,
     /// The sequence behind what is walked.
     past: Sequence,
+    /// It is a compacted one.
+    is_copy: bool,
     state: State,
     position: u64,
     /// Where the group ends, by its frame.
@@ -108,14 +112,16 @@ impl Walk {
         let past = segment.next();
         let published = segment.end();
         let base = segment.base();
+        let is_copy = segment.closed().is_some_and(|closed| closed.edition > 0);
         Self {
             end: known.closed.map_or(published, |closed| closed.end),
             past,
+            is_copy,
             state: State::Header,
             position: 0,
             group_end: None,
             next: base,
-            chain: (base == Sequence(0)).then_some(CHAIN_START),
+            chain: (is_copy || base == Sequence(0)).then_some(CHAIN_START),
             due: base,
             looked: None,
             unreadable_to: 0,
@@ -204,6 +210,10 @@ impl Walk {
             self.place(self.known.file_bytes, 0, &what, reader);
         }
         self.position = SEGMENT_HEADER_BYTES as u64;
+        if self.is_copy {
+            self.group_end = Some(self.end);
+            return self.on(State::Group);
+        }
         self.on(State::Between)
     }
 
@@ -296,7 +306,13 @@ impl Walk {
     fn finish(&mut self) -> Turn {
         self.pass_all("the index has a needle behind the end of the segment");
         let Some(closed) = self.known.closed else { return Turn::Done };
-        if self.chain.is_some_and(|chain| chain != closed.chain) && self.next == closed.next {
+        // The digest of a copy is over what is in it, and its last needles may be gone.
+        let agrees = if self.is_copy {
+            self.chain.is_none_or(|chain| chain == closed.digest)
+        } else {
+            self.chain.is_none_or(|chain| chain == closed.chain) || self.next != closed.next
+        };
+        if !agrees {
             let what = "the chain digest contradicts the manifest".to_string();
             self.find(Kind::Place, self.end, None, what);
         }

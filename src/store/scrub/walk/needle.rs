@@ -5,6 +5,7 @@ use super::super::reader::Reader;
 use super::{Content, State, Turn, Walk};
 use crate::base::ids::Sequence;
 use crate::base::limits::BLOCK_BYTES;
+use crate::base::planted::{self, Bug};
 use crate::journal::{FRAME_BYTES, chain_next, sector_end};
 use crate::store::damage::Damage;
 use crate::store::needle::{HEAD_BYTES_FIXED, Head, Kind as NeedleKind};
@@ -22,6 +23,9 @@ impl Walk {
         let limit = self.group_end.unwrap_or(self.end).min(self.end);
         // Without a frame only the index says how far a group goes.
         let is_over = self.group_end.is_none() && self.peek().is_none_or(|(_, slot)| slot.position() != position);
+        if self.is_copy && position >= limit {
+            return self.on(State::Between);
+        }
         if position >= limit || is_over {
             return self.on(State::Gap(sector_end(position)));
         }
@@ -59,7 +63,7 @@ impl Walk {
 
     /// Whether a group was cut short here by an earlier recovery: zeros, and then the frame that goes on.
     pub(super) fn is_cut_here(&mut self, position: u64, reader: &mut Reader) -> Option<bool> {
-        if self.peek().is_some_and(|(_, slot)| slot.position() == position) {
+        if self.is_copy || self.peek().is_some_and(|(_, slot)| slot.position() == position) {
             return Some(false);
         }
         let frame_at = sector_end(position);
@@ -100,13 +104,14 @@ impl Walk {
         self.pass_to(position, reader);
         match entry {
             Some(_) => self.due = self.due.max(head.sequence.plus(1)),
+            None if planted::on(Bug::ScrubSkipsIndex) => {}
             None => {
                 let what = "a whole needle that the index has not, or has elsewhere".to_string();
                 self.find(Kind::Place, position, Some((head.sequence, 1)), what);
             }
         }
         let is_known = entry.is_some_and(Slot::is_damaged);
-        if head.sequence != self.next {
+        if head.sequence != self.next && !self.is_copy {
             self.chain = None;
         }
         self.chain = self.chain.map(|chain| chain_next(chain, head.checksum));
@@ -168,7 +173,8 @@ impl Walk {
         let bytes = usize::try_from(place.end - place.start).unwrap_or(0);
         let target = reader.need(place.start, bytes).and_then(|payload| content.head.tombstone_target(payload));
         let Some((target, _)) = target else { return };
-        if matches!(self.known.view.locate(self.segment.volume(), target), Located::Object(_)) {
+        let is_living = matches!(self.known.view.locate(self.segment.volume(), target), Located::Object(_));
+        if is_living && !planted::on(Bug::ScrubSkipsIndex) {
             let what = format!("a tombstone for sequence {:x}, which the index does not have as deleted", target.0);
             self.find(Kind::Place, content.start, Some((content.head.sequence, 1)), what);
         }
