@@ -17,7 +17,7 @@ use support::{content, eventually};
 const OBJECTS: u64 = 1500;
 
 fn small_segments() -> Configuration {
-    Configuration { segment_bytes: 1 << 20, compaction_bytes_per_s: 1 << 30, ..configuration() }
+    Configuration { segment_bytes: Some(1 << 20), compaction_bytes_per_s: 1 << 30, ..configuration() }
 }
 
 fn bytes_of(n: u64) -> Vec<u8> {

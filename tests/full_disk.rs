@@ -20,7 +20,7 @@ const MIB: u64 = 1 << 20;
 
 /// Segments of 16 MiB, so that room is asked for again and again.
 fn small_segments() -> Configuration {
-    Configuration { segment_bytes: 16 * MIB, cache_bytes: 0, in_flight_max: 256, ..configuration() }
+    Configuration { segment_bytes: Some(16 * MIB), cache_bytes: 0, in_flight_max: 256, ..configuration() }
 }
 
 fn store(raw: &mut Raw, bytes: Vec<u8>) -> Result<ObjectId, Status> {
@@ -46,21 +46,25 @@ fn fill(raw: &mut Raw, bytes: usize) -> Vec<ObjectId> {
 }
 
 fn assert_readable(raw: &mut Raw, ids: &[ObjectId], bytes: usize) {
-    for (seed, id) in ids.iter().enumerate() {
-        let mut read = Vec::new();
-        raw.send(1, &Request::Get { id: *id, range: None });
-        loop {
-            let (header, received) = raw.receive();
-            match received {
-                Received::Content(_, part) | Received::More(part) => read.extend_from_slice(&part),
-                other => panic!("object {seed}: {other:?}"),
-            }
-            if header.is_last() {
-                break;
-            }
-        }
-        assert!(read == content(seed as u64, bytes), "object {seed}");
+    for (seed, id) in (0..).zip(ids) {
+        assert_object(raw, seed, *id, bytes);
     }
+}
+
+fn assert_object(raw: &mut Raw, seed: u64, id: ObjectId, bytes: usize) {
+    let mut read = Vec::new();
+    raw.send(1, &Request::Get { id, range: None });
+    loop {
+        let (header, received) = raw.receive();
+        match received {
+            Received::Content(_, part) | Received::More(part) => read.extend_from_slice(&part),
+            other => panic!("object {seed}: {other:?}"),
+        }
+        if header.is_last() {
+            break;
+        }
+    }
+    assert!(read == content(seed, bytes), "object {seed}");
 }
 
 fn disk_of(node: &Node) -> serde_json::Value {
@@ -104,6 +108,48 @@ fn a_full_disk_reads_deletes_and_comes_back_by_itself() {
     let node = start(&small_segments(), vec![Arc::new(disk)]);
     let mut raw = Raw::connect(node.address());
     assert!(ids.iter().all(|id| raw.status(&Request::Get { id: *id, range: None }) == Status::NotFound));
+    node.stop();
+}
+
+#[test]
+fn what_was_deleted_on_a_full_disk_becomes_room_for_objects() {
+    const OBJECT: usize = 300_000;
+    // As an operator has it who sets nothing: segments of 16 MiB, and two of them in reserve.
+    let fitted = Configuration { segment_bytes: None, reserve_bytes: None, ..small_segments() };
+    let fitted = Configuration { compaction_bytes_per_s: 1 << 30, ..fitted };
+    let disk = MemoryDisk::with_capacity(256 * MIB);
+    let node = start(&fitted, vec![Arc::new(disk.clone())]);
+    let mut raw = Raw::connect(node.address());
+    let ids = fill(&mut raw, OBJECT);
+    assert!(ids.len() > 600, "{}", ids.len());
+    assert_eq!(disk_of(&node)["segment_bytes"], 16 * MIB);
+    assert_eq!(disk_of(&node)["reserve_wanted_bytes"], 32 * MIB);
+    // Not one byte is left but the reserve.
+    disk.set_capacity(256 * MIB - disk.space().unwrap().free);
+    let mut mixed = 7u64;
+    let mut is_dead = || {
+        mixed = mixed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (mixed >> 33) % 10 < 4
+    };
+    let dead: Vec<bool> = ids.iter().map(|_| is_dead()).collect();
+    for (id, _) in ids.iter().zip(&dead).filter(|(_, dead)| **dead) {
+        assert_eq!(raw.status(&Request::Delete(*id)), Status::Ok);
+    }
+    eventually("puts are taken again", || store(&mut raw, content(5, OBJECT)).is_ok());
+    assert_eq!(disk_of(&node)["compaction"]["given_up"], 0, "{}", disk_of(&node)["compaction"]);
+    let check = |raw: &mut Raw| {
+        for ((seed, id), dead) in (0..).zip(&ids).zip(&dead) {
+            match dead {
+                true => assert_eq!(raw.status(&Request::Get { id: *id, range: None }), Status::NotFound),
+                false => assert_object(raw, seed, *id, OBJECT),
+            }
+        }
+    };
+    check(&mut raw);
+    assert_at_rest(&node);
+    node.stop();
+    let node = start(&fitted, vec![Arc::new(disk)]);
+    check(&mut Raw::connect(node.address()));
     node.stop();
 }
 

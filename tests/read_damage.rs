@@ -33,7 +33,8 @@ impl Shelf {
     /// A stopped node that holds objects of these sizes.
     fn of(sizes: &[usize]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let configuration = Configuration { segment_bytes: 16 << 20, fill_ahead_bytes: 64 << 10, ..configuration() };
+        let configuration =
+            Configuration { segment_bytes: Some(16 << 20), fill_ahead_bytes: 64 << 10, ..configuration() };
         let node = on_directories(&configuration, &[directory.path()]);
         let client = client(&node);
         let contents = sizes.iter().zip(1..).map(|(bytes, seed)| content(seed, *bytes));

@@ -17,7 +17,7 @@ fn node() -> Node {
     let configuration = Configuration {
         listen: "127.0.0.1:0".parse().unwrap(),
         processors: 1,
-        segment_bytes: 64 << 20,
+        segment_bytes: Some(64 << 20),
         reserve_bytes: Some(1 << 20),
         budget_in_bytes: 64 << 20,
         budget_out_bytes: 64 << 20,

@@ -36,8 +36,6 @@ pub struct CompactionPace {
     pub garbage_percent: u64,
     /// Bytes that it may read, write or cut a second.
     pub bytes_per_s: u64,
-    /// Bytes of a segment.
-    pub segment_bytes: u64,
 }
 
 pub(super) struct Compactor {
@@ -82,8 +80,8 @@ impl Compactor {
             return IDLE;
         }
         let free = self.unit.free_bytes.load(Ordering::Relaxed);
-        let tight = self.unit.state.is_full() || free < TIGHT_SEGMENTS * self.pace.segment_bytes;
-        let room = free.saturating_add(self.unit.reserve.bytes());
+        let tight = self.unit.state.is_full() || free < TIGHT_SEGMENTS * self.compaction.segment_bytes();
+        let room = free.saturating_add(self.unit.reserve.compaction_bytes());
         let began = self.unit.clock.now();
         let step = self.compaction.step(self.pace.garbage_percent, room, tight);
         let took = Duration::from_nanos(self.unit.clock.now().since(began));

@@ -473,6 +473,7 @@ impl Shared<'_> {
             total_bytes: AtomicU64::new(total),
             free_bytes: AtomicU64::new(free.saturating_sub(opened.reserve.missing_bytes())),
             reserve: opened.reserve,
+            segment_bytes: opened.compaction.segment_bytes(),
             stopping: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         });

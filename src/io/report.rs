@@ -35,6 +35,10 @@ pub struct DiskReport {
     pub free_bytes: u64,
     /// Bytes of its reserve.
     pub reserve_bytes: u64,
+    /// Bytes of its reserve when it is whole.
+    pub reserve_wanted_bytes: u64,
+    /// Bytes at which a segment is closed and the next begun.
+    pub segment_bytes: u64,
     /// Whether the reserve holds all that it should; objects are taken only then.
     pub reserve_whole: bool,
     /// Its volumes.
@@ -143,6 +147,8 @@ impl DiskReport {
             total_bytes: unit.total_bytes.load(Ordering::Relaxed),
             free_bytes: unit.free_bytes.load(Ordering::Relaxed),
             reserve_bytes: unit.reserve.bytes(),
+            reserve_wanted_bytes: unit.reserve.wanted_bytes(),
+            segment_bytes: unit.segment_bytes,
             reserve_whole: unit.reserve.is_whole(),
             store: unit.catalog.stats(),
             compaction: unit.compaction.lock().clone(),

@@ -31,6 +31,7 @@ pub(super) struct Unit {
     pub(super) state: Arc<StateCell>,
     pub(super) suspicion: Suspicion,
     pub(super) reserve: Arc<Reserve>,
+    pub(super) segment_bytes: u64,
     pub(super) share_in: Share,
     pub(super) share_out: Share,
     pub(super) blocks: Arc<Blocks>,

@@ -8,7 +8,7 @@ use super::{Configuration, NodeError};
 use crate::base::budget::Budget;
 use crate::base::buffers::BufferPool;
 use crate::base::clock::SystemClock;
-use crate::base::limits::{BODY_BYTES_MAX, CHUNK_BYTES_MAX};
+use crate::base::limits::{BODY_BYTES_MAX, CHUNK_BYTES_MAX, SEGMENT_BYTES_DEFAULT};
 use crate::base::mailbox::Wake;
 use crate::base::thread;
 use crate::binary::Binary;
@@ -236,7 +236,8 @@ impl Reactor {
 fn disk_settings(configuration: &Configuration, disks: usize) -> DiskSettings {
     DiskSettings {
         store: StoreOptions {
-            segment_bytes: configuration.segment_bytes,
+            segment_bytes: configuration.segment_bytes.unwrap_or(SEGMENT_BYTES_DEFAULT.min(configuration.volume_bytes)),
+            fit_segments: configuration.segment_bytes.is_none(),
             volume_bytes: configuration.volume_bytes,
             reserve_bytes: configuration.reserve_bytes,
             open_files_max: configuration.open_files_max,
@@ -252,7 +253,6 @@ fn disk_settings(configuration: &Configuration, disks: usize) -> DiskSettings {
         pace: CompactionPace {
             garbage_percent: configuration.compaction_garbage_percent,
             bytes_per_s: configuration.compaction_bytes_per_s,
-            segment_bytes: configuration.segment_bytes,
         },
         suspect_after: Duration::from_millis(configuration.suspect_after_ms),
         suspect_for: Duration::from_millis(configuration.suspect_for_ms),

@@ -74,9 +74,11 @@ pub struct Identity {
 pub struct StoreOptions {
     /// Bytes of a segment, at most 4 GiB.
     pub segment_bytes: u64,
+    /// On a small disk segments are smaller: at most a 64th of it, rounded down to a power of two, and at least 16 MiB.
+    pub fit_segments: bool,
     /// Bytes of a volume, then it is sealed.
     pub volume_bytes: u64,
-    /// Bytes of the reserve; by default the larger of 64 MiB and 1/32 of the disk, at most a segment.
+    /// Bytes of the reserve; by default the larger of 64 MiB and 1/32 of the disk, at most two segments.
     pub reserve_bytes: Option<u64>,
     /// Segment files open for reading at once.
     pub open_files_max: usize,
@@ -88,11 +90,29 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             segment_bytes: SEGMENT_BYTES_DEFAULT,
+            fit_segments: false,
             volume_bytes: VOLUME_BYTES_DEFAULT,
             reserve_bytes: None,
             open_files_max: 512,
             fill_ahead_bytes: 4 << 20,
         }
+    }
+}
+
+/// A disk has at least so many segments, unless that makes them smaller than [`FIT_BYTES_MIN`].
+const FIT_SEGMENTS_MIN: u64 = 64;
+/// A segment that holds the largest object twice, at the least, or most of it would be its unused end.
+const FIT_BYTES_MIN: u64 = 16 << 20;
+
+impl StoreOptions {
+    /// The options for a disk of so many bytes: compaction on a full disk must have room for what lives in a segment, and
+    /// the room that is kept for it is a small part of the disk.
+    #[must_use]
+    pub fn fitted(&self, total_bytes: u64) -> Self {
+        let share = (total_bytes / FIT_SEGMENTS_MIN).max(FIT_BYTES_MIN);
+        let fitting = 1 << share.ilog2();
+        let segment_bytes = if self.fit_segments { self.segment_bytes.min(fitting) } else { self.segment_bytes };
+        Self { segment_bytes, ..self.clone() }
     }
 }
 

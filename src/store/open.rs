@@ -162,6 +162,10 @@ fn open_once(
     progress: &Progress,
 ) -> Result<Opened, StoreError> {
     check_options(options)?;
+    let options = &match options.fit_segments {
+        true => options.fitted(disk.space().map_err(StoreError::io(&*disk, "", "statvfs"))?.total),
+        false => options.clone(),
+    };
     // A stranger's directory gets no lock file; and what was empty a moment ago may have been formatted meanwhile.
     is_formatted(&*disk)?;
     let lock = take_lock(&*disk)?;

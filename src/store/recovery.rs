@@ -319,9 +319,9 @@ impl Recovery<'_> {
         let exact =
             which.closed.is_some() || (self.marks.clean && which.mark.is_some_and(|mark| mark.base == which.base));
         if last && !exact {
-            // Nothing says where it ended. Beyond what it could hold no id was given out, so there the volume goes on.
-            let most = super::appender::needles_max(self.options.segment_bytes);
-            proof.synced = proof.synced.max(Sequence(which.base.0.saturating_add(most)));
+            // Nothing says where it ended. Beyond what it could hold no id was given out, so there the volume goes on. It
+            // may have been begun when segments were larger.
+            proof.synced = proof.synced.max(which.past());
         }
         let mut plan = plan(&sight, &proof);
         plan.close = true;

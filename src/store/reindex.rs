@@ -15,6 +15,7 @@ use super::needle::Kind;
 use super::offline::DamageAt;
 use super::open::{is_formatted, read_manifest, read_marks, take_lock};
 use super::recovery::mark_of;
+use super::recovery_copy::read_copy;
 use super::replay::{Found, Replayed, Which, replay};
 use super::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use super::snapshot::{self, Draft};
@@ -165,12 +166,8 @@ impl Work<'_> {
             });
             return Ok(None);
         };
-        if which.closed.is_some_and(|closed| closed.edition > 0) {
-            // The walk is over groups as they were appended; the index file of a compacted segment is kept if it fits.
-            if !matches!(snapshot::check(self.disk, which, &*file), Some(Ok(()))) {
-                self.leave(name, "it is a compacted segment; the next start reads it and writes its index file");
-            }
-            return Ok(None);
+        if let Some(closed) = which.closed.filter(|closed| closed.edition > 0) {
+            return self.index_copy(which, &closed, &*file);
         }
         let proof = which.proof();
         let verify_from = if which.closed.is_none() { proof.synced } else { Sequence(u64::MAX) };
@@ -187,11 +184,43 @@ impl Work<'_> {
             return Ok(Some(plan));
         };
         let draft = Draft::of_walk(which, &replayed.found, &plan, replayed.sight.epoch, &closed);
+        self.put(which, &closed, &draft)?;
+        Ok(Some(plan))
+    }
+
+    fn put(&mut self, which: &Which<'_>, closed: &Closed, draft: &Draft) -> Result<(), StoreError> {
         let index = names::index(which.volume, which.base, closed.edition);
         let bytes = draft.encode(self.identity.disk, which.volume, which.state.salt);
         let put = snapshot::put(self.disk, &index, &bytes).map_err(io::Error::from);
         put.map_err(StoreError::io(self.disk, &index, "write"))?;
         self.outcome.written.push(index);
+        Ok(())
+    }
+
+    /// As [`index_segment`](Self::index_segment), of a compacted segment: only if its needles are those that were copied.
+    fn index_copy(&mut self, which: &Which<'_>, closed: &Closed, file: &dyn File) -> Result<Option<Plan>, StoreError> {
+        let (done, total) = (self.done, self.total);
+        let progress = &mut self.progress;
+        let read = read_copy(file, which, closed, false, &mut |within| progress(done + within, total));
+        let sight = read.map_err(StoreError::io(self.disk, &which.name(), "read"))?;
+        self.done += sight.file_bytes;
+        self.outcome.bytes += sight.file_bytes;
+        (self.progress)(self.done, total);
+        let case = if sight.doubts.is_empty() { Case::A } else { Case::C };
+        let plan = Plan {
+            cases: vec![case],
+            cut: None,
+            damaged: sight.doubts.clone(),
+            next: closed.next,
+            end: closed.end,
+            chain: closed.chain,
+            close: true,
+        };
+        self.note_damage(which, &plan);
+        match Draft::of_copy(which, &sight, closed).filter(|_| sight.digest_fits && sight.unreadable == 0) {
+            Some(draft) => self.put(which, closed, &draft)?,
+            None => self.leave(which.name(), "its needles are not those that were copied; the next start reads it"),
+        }
         Ok(Some(plan))
     }
 

@@ -11,7 +11,7 @@ pub fn configuration() -> Configuration {
     Configuration {
         listen: "127.0.0.1:0".parse().unwrap(),
         processors: 1,
-        segment_bytes: 64 << 20,
+        segment_bytes: Some(64 << 20),
         reserve_bytes: Some(1 << 20),
         fill_ahead_bytes: 1 << 20,
         cache_bytes: 16 << 20,

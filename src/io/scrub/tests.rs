@@ -44,7 +44,7 @@ impl Node {
             share_in_bytes: 1 << 20,
             share_out_bytes: 1 << 20,
             scrub: ScrubSettings { period: DAY * days, bytes_per_s: 64 << 20 },
-            pace: CompactionPace { garbage_percent: 0, bytes_per_s: 1 << 20, segment_bytes: 1 << 20 },
+            pace: CompactionPace { garbage_percent: 0, bytes_per_s: 1 << 20 },
             suspect_after: Duration::from_secs(10),
             suspect_for: Duration::from_secs(60),
             open_stall: Duration::from_secs(30),

@@ -127,8 +127,6 @@ impl Configuration {
             time("deadline_default_ms", self.deadline_default_ms, 1, DAY_MS),
             time("deadline_max_ms", self.deadline_max_ms, 1, DAY_MS),
             time("drain_ms", self.drain_ms, 0, DAY_MS),
-            // A segment holds the largest object twice, at the least, or most of it would be its unused end.
-            bound("segment_bytes", self.segment_bytes, 16 * MIB, SEGMENT_BYTES_MAX, Bytes),
             bound("volume_bytes", self.volume_bytes, 16 * MIB, TIB, Bytes),
             bound("fill_ahead_bytes", self.fill_ahead_bytes, 0, 256 * MIB, Bytes),
             bound("compaction_garbage_percent", self.compaction_garbage_percent, 0, 90, Count),
@@ -140,6 +138,9 @@ impl Configuration {
             time("suspect_for_ms", self.suspect_for_ms, 100, DAY_MS),
             time("open_stall_ms", self.open_stall_ms, 100, DAY_MS),
         ];
+        // A segment holds the largest object twice, at the least, or most of it would be its unused end.
+        let segment = |bytes| bound("segment_bytes", bytes, 16 * MIB, SEGMENT_BYTES_MAX, Bytes);
+        bounds.extend(self.segment_bytes.map(segment));
         bounds.extend(self.reserve_bytes.map(|reserve| bound("reserve_bytes", reserve, MIB, TIB, Bytes)));
         bounds
     }
@@ -169,10 +170,10 @@ impl Configuration {
                 self.deadline_default_ms, self.deadline_max_ms
             ));
         }
-        if self.segment_bytes > self.volume_bytes {
+        if let Some(segment_bytes) = self.segment_bytes.filter(|&bytes| bytes > self.volume_bytes) {
             return Some(format!(
                 "segment_bytes = {} is over volume_bytes = {}: a volume holds at least one segment",
-                Size(self.segment_bytes),
+                Size(segment_bytes),
                 Size(self.volume_bytes)
             ));
         }

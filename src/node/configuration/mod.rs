@@ -12,7 +12,7 @@ mod tests;
 
 pub use error::ConfigurationError;
 
-use crate::base::limits::{SEGMENT_BYTES_DEFAULT, VOLUME_BYTES_DEFAULT};
+use crate::base::limits::VOLUME_BYTES_DEFAULT;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -71,14 +71,15 @@ pub struct Configuration {
     pub deadline_max_ms: u64,
     /// After a stop was asked for, requests in flight may take this long.
     pub drain_ms: u64,
-    /// A segment file is closed at this size, and the next begun.
-    #[serde(deserialize_with = "load::size")]
-    pub segment_bytes: u64,
+    /// A segment file is closed at this size, and the next begun. Default: 1 GiB, but at most a 64th of the disk, rounded
+    /// down to a power of two, and at least 16 MiB.
+    #[serde(deserialize_with = "load::optional_size", skip_serializing_if = "Option::is_none")]
+    pub segment_bytes: Option<u64>,
     /// A volume takes objects up to this, then it is sealed.
     #[serde(deserialize_with = "load::size")]
     pub volume_bytes: u64,
     /// Room kept on each disk for deletes and compaction when it is full. Default: the larger of 64 MiB and 1/32 of the
-    /// disk, at most a segment.
+    /// disk, at most two segments.
     #[serde(deserialize_with = "load::optional_size", skip_serializing_if = "Option::is_none")]
     pub reserve_bytes: Option<u64>,
     /// The open segment is filled with zeros this far ahead of its end, for syncs over written blocks are faster than
@@ -136,7 +137,7 @@ impl Default for Configuration {
             deadline_default_ms: 30_000,
             deadline_max_ms: 300_000,
             drain_ms: 10_000,
-            segment_bytes: SEGMENT_BYTES_DEFAULT,
+            segment_bytes: None,
             volume_bytes: VOLUME_BYTES_DEFAULT,
             compaction_garbage_percent: 20,
             compaction_bytes_per_s: 64 * MIB as u64,

@@ -22,14 +22,16 @@ fn the_example_is_the_defaults() {
         assert_eq!(text.lines().filter(|line| here(line)).count(), 1, "{field} is not shown once");
     }
     // What the machine decides is shown as a remark; it must be right as a line too.
-    let uncommented =
-        text.replace("# processors = ", "processors = ").replace("# reserve_bytes = ", "reserve_bytes = ");
-    assert!(parse(&uncommented).unwrap().reserve_bytes.is_some());
+    let uncommented = ["processors", "segment_bytes", "reserve_bytes"]
+        .iter()
+        .fold(text.to_string(), |text, field| text.replace(&format!("# {field} = "), &format!("{field} = ")));
+    let all = parse(&uncommented).unwrap();
+    assert!(all.segment_bytes.is_some() && all.reserve_bytes.is_some());
 }
 
 #[test]
 fn the_list_of_names_is_complete() {
-    let all = Configuration { reserve_bytes: Some(1), ..Configuration::default() };
+    let all = Configuration { segment_bytes: Some(1), reserve_bytes: Some(1), ..Configuration::default() };
     let shown = serde_json::to_value(all).unwrap();
     let names: Vec<&String> = shown.as_object().unwrap().keys().collect();
     let mut want = Configuration::FIELDS.to_vec();
@@ -52,7 +54,7 @@ fn what_is_written_is_taken() {
         listen: "[::]:7400".parse().unwrap(),
         processors: 3,
         budget_in_bytes: 64 << 20,
-        segment_bytes: 32 << 20,
+        segment_bytes: Some(32 << 20),
         reserve_bytes: Some(1 << 30),
         log: "warn,larder::net=debug".to_string(),
         ..Configuration::default()
@@ -70,7 +72,7 @@ fn an_error_names_place_and_way_out() {
         ),
         (
             "segment_bytes = '8 GiB'",
-            "larder.toml: segment_bytes = 8 GiB is out of bounds: want 16 MiB to 4 GiB; the default is 1 GiB",
+            "larder.toml: segment_bytes = 8 GiB is out of bounds: want 16 MiB to 4 GiB; the default is by the disk",
         ),
         (
             "drain_ms = 100000000",
@@ -97,7 +99,7 @@ fn an_error_names_place_and_way_out() {
             "larder.toml: deadline_default_ms = 2000 is over deadline_max_ms = 1000: lower the one or raise the other",
         ),
         (
-            "volume_bytes = '512 MiB'",
+            "segment_bytes = '1 GiB'\nvolume_bytes = '512 MiB'",
             "larder.toml: segment_bytes = 1 GiB is over volume_bytes = 512 MiB: a volume holds at least one segment",
         ),
     ] {

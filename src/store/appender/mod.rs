@@ -35,6 +35,7 @@ use crate::journal::{FRAME_BYTES, Pair, RecordLog, SECTOR_BYTES, sector_end};
 use crate::store::segment::Located;
 use crate::store::segment_header::SEGMENT_HEADER_BYTES;
 use group::{Group, Order, What, compose, group_bytes, parts};
+use room::Purpose;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -110,7 +111,9 @@ impl Appender {
         self.guarded(|appender| {
             let has_objects = entries.iter().any(|entry| matches!(entry, Entry::Put { .. }));
             if !has_objects {
-                return appender.on_the_reserve(|appender| appender.append_group(entries, wall_ms, sync, numbers));
+                return appender.on_the_reserve(Purpose::Deletes, |appender| {
+                    appender.append_group(entries, wall_ms, sync, numbers)
+                });
             }
             if !appender.takes_objects() {
                 return Err(AppendError::Full { place: appender.disk.place() });

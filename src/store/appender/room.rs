@@ -1,7 +1,7 @@
 //! What a full disk does and does not take: deletes on the reserve's account, objects only when there is room for both.
 //!
 //! Owned by the append lane. Always: once an object found no room, none is taken until the reserve is whole again and there
-//! is room besides; a delete is refused only when the reserve is empty too.
+//! is room besides; a delete is refused only when the half of the reserve that deletes may have is used up too.
 
 use super::{AppendError, Appender, failure};
 use crate::base::planted::{self, Bug};
@@ -13,6 +13,18 @@ use std::sync::Arc;
 /// A disk that was full takes objects again with this much room besides the reserve, or an eighth of itself if that is less.
 const ROOM_AGAIN_BYTES: u64 = 64 << 20;
 const ROOM_AGAIN_SHARE: u64 = 8;
+
+/// What is given at once for a record that compaction needs.
+const RECORDS_BYTES_MIN: u64 = 64 << 10;
+
+/// What room of the reserve is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Purpose {
+    /// Tombstones, their segments, and the records of these.
+    Deletes,
+    /// Records without which compaction brings nothing back.
+    Compaction,
+}
 
 impl Appender {
     /// Whether objects are taken: nothing was full since the last look, and the reserve is whole.
@@ -55,18 +67,26 @@ impl Appender {
         Arc::clone(&self.reserve)
     }
 
-    /// Does what needs no room for objects, again and again while the reserve has room to give.
+    /// Does what needs no room for objects, again and again while the reserve has room to give for it.
     pub(super) fn on_the_reserve<T>(
         &mut self,
+        purpose: Purpose,
         mut work: impl FnMut(&mut Self) -> Result<T, AppendError>,
     ) -> Result<T, AppendError> {
-        let mut bytes = GIVE_BYTES_MIN;
+        let mut bytes = match purpose {
+            Purpose::Deletes => GIVE_BYTES_MIN,
+            Purpose::Compaction => RECORDS_BYTES_MIN,
+        };
         loop {
             match work(self) {
                 Err(AppendError::Full { place }) => {
                     self.is_full = true;
                     let reserve = format!("{}/{}", self.disk.place(), names::RESERVE);
-                    let given = self.reserve.give(bytes).map_err(|error| failure(reserve, "cut", error))?;
+                    let given = match purpose {
+                        Purpose::Deletes => self.reserve.give_for_deletes(bytes),
+                        Purpose::Compaction => self.reserve.give(bytes),
+                    };
+                    let given = given.map_err(|error| failure(reserve, "cut", error))?;
                     if given == 0 {
                         return Err(AppendError::Full { place });
                     }

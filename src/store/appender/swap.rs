@@ -3,6 +3,7 @@
 //! Owned by the append lane, which alone deletes: so nothing is deleted between the last look at the old segments and the
 //! swap. Always: the manifest says so durably before any reader sees it; a copy of what has changed meanwhile is refused.
 
+use super::room::Purpose;
 use super::{AppendError, Appender};
 use crate::base::ids::VolumeId;
 use crate::base::planted::{self, Bug};
@@ -16,7 +17,7 @@ impl Appender {
     /// # Errors
     /// [`AppendError::Full`] if the manifest has no room, [`AppendError::Failed`]; then nothing has changed for readers.
     pub fn publish_compacted(&mut self, compacted: &Compacted) -> Result<bool, AppendError> {
-        self.guarded(|appender| appender.on_the_reserve(|appender| appender.swap(compacted)))
+        self.guarded(|appender| appender.on_the_reserve(Purpose::Compaction, |appender| appender.swap(compacted)))
     }
 
     /// Closes the open segment of a volume, if it has one: from then on it can be rewritten.
@@ -30,7 +31,7 @@ impl Appender {
                 return Ok(());
             }
             appender.begin_run()?;
-            appender.on_the_reserve(|appender| appender.close_tail(volume))
+            appender.on_the_reserve(Purpose::Compaction, |appender| appender.close_tail(volume))
         })
     }
 

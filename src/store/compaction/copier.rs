@@ -14,7 +14,7 @@ use crate::store::copy_walk::{CopyFacts, CopyWalk};
 use crate::store::handles::Handles;
 use crate::store::manifest::Closed;
 use crate::store::needle::{HEAD_BYTES_FIXED, Head, Kind};
-use crate::store::reserve::Reserve;
+use crate::store::reserve::{GIVE_BYTES_MIN, Loan, Reserve};
 use crate::store::segment::{Located, Segment};
 use crate::store::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::store::slots::Slot;
@@ -42,6 +42,8 @@ pub struct Compacted {
     pub(in crate::store) closed: Closed,
     /// What it stands for, in order.
     pub(in crate::store) sources: Vec<Arc<Segment>>,
+    /// Ends with it: once it is published the sources give more back, and if it is given up its own file does.
+    _loan: Option<Loan>,
 }
 
 impl std::fmt::Display for Compacted {
@@ -73,6 +75,8 @@ pub(super) struct Copier {
     flushed: u64,
     unsynced: u64,
     check: Option<Check>,
+    /// Room of the reserve that the file took.
+    loan: Option<Loan>,
 }
 
 /// The copy is being read back.
@@ -96,7 +100,7 @@ impl Copier {
         disk: &Arc<dyn Disk>,
         catalog: &Arc<Catalog>,
         identity: &Identity,
-        reserve: &Reserve,
+        reserve: &Arc<Reserve>,
         sources: Vec<Arc<Segment>>,
     ) -> Result<Self, Obstacle> {
         let (Some(first), Some(last)) = (sources.first(), sources.last().and_then(|last| last.closed())) else {
@@ -123,17 +127,22 @@ impl Copier {
             Ok(file) => file,
             Err(error) => return Err(Obstacle::of(place, "create", error)),
         };
-        let begun = || -> io::Result<()> {
-            // A full disk is noticed before the work is done; what is too much goes back at the end.
-            allocate(&*file, likely + SEGMENT_HEADER_BYTES as u64, reserve)?;
-            file.write_all_at(&mut [IoSlice::new(&header.encode())], 0)
+        let begun = || -> io::Result<Option<Loan>> {
+            // The most that it can come to: needles that are deleted from now on make it smaller, and nothing adds to it.
+            // So want of room shows before the work is done; what is too much goes back at the end.
+            let loan = allocate(&*file, likely + SEGMENT_HEADER_BYTES as u64, reserve)?;
+            file.write_all_at(&mut [IoSlice::new(&header.encode())], 0)?;
+            Ok(loan)
         };
-        if let Err(error) = begun() {
-            drop(file);
-            // Nobody knows of it; if it cannot be removed now, the next start will.
-            let removed = disk.remove(&name);
-            return Err(Obstacle::of(place, if removed.is_ok() { "begin" } else { "begin and remove" }, error));
-        }
+        let loan = match begun() {
+            Ok(loan) => loan,
+            Err(error) => {
+                drop(file);
+                // Nobody knows of it; if it cannot be removed now, the next start will.
+                let removed = disk.remove(&name);
+                return Err(Obstacle::of(place, if removed.is_ok() { "begin" } else { "begin and remove" }, error));
+            }
+        };
         let end = SEGMENT_HEADER_BYTES as u64;
         let closed =
             Closed { end, next: last.next, chain: last.chain, edition, digest: CHAIN_START, ..Closed::default() };
@@ -154,6 +163,7 @@ impl Copier {
             flushed: end,
             unsynced: 0,
             check: None,
+            loan,
         })
     }
 
@@ -338,7 +348,7 @@ impl Copier {
         counts.objects.store(self.closed.objects, Ordering::Relaxed);
         counts.object_bytes.store(self.object_bytes, Ordering::Relaxed);
         counts.tombstones.store(self.closed.tombstones, Ordering::Relaxed);
-        Compacted { segment: Arc::new(segment), closed: self.closed, sources: self.sources }
+        Compacted { segment: Arc::new(segment), closed: self.closed, sources: self.sources, _loan: self.loan }
     }
 
     /// Bytes of the copy so far.
@@ -362,11 +372,24 @@ fn unreadable(place: String) -> Obstacle {
     Obstacle::of(place, "read", io::Error::other("the device would not give all of it"))
 }
 
-/// Takes room for a copy, of the reserve if need be: more comes back when the copy is published.
-fn allocate(file: &dyn File, bytes: u64, reserve: &Reserve) -> io::Result<()> {
-    match file.allocate(0, bytes) {
-        Err(error) if is_full(&error) && reserve.give(bytes)? > 0 => file.allocate(0, bytes),
-        other => other,
+/// Takes room for a copy, on loan from the reserve if need be.
+fn allocate(file: &dyn File, bytes: u64, reserve: &Arc<Reserve>) -> io::Result<Option<Loan>> {
+    let mut loan: Option<Loan> = None;
+    loop {
+        match file.allocate(0, bytes) {
+            Ok(()) => return Ok(loan),
+            Err(error) if is_full(&error) => {
+                // The half that is the reserve's to lend bounds the rounds: others may take of what was given meanwhile.
+                let more = match &mut loan {
+                    Some(loan) => loan.extend(GIVE_BYTES_MIN)?,
+                    None => loan.insert(reserve.lend(bytes)?).bytes(),
+                };
+                if more == 0 {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -196,6 +196,12 @@ impl Compaction {
         !matches!(self.work, Work::Nothing) || !self.retiring.is_empty()
     }
 
+    /// Bytes of a segment on this disk.
+    #[must_use]
+    pub fn segment_bytes(&self) -> u64 {
+        self.segment_bytes
+    }
+
     /// Percent of all bytes that nobody needs, when work was last chosen.
     #[must_use]
     pub fn garbage_percent(&self) -> u64 {
@@ -250,6 +256,9 @@ impl Compaction {
     }
 
     fn begin(&mut self, bounds: &Bounds) -> Step {
+        if let Err(obstacle) = self.refill() {
+            return self.gave_up(obstacle);
+        }
         let view = self.catalog.view();
         let (segments, facts) = self.facts(&view);
         let sum = |of: fn(&Facts) -> u64| facts.iter().map(of).sum::<u64>();
@@ -338,6 +347,7 @@ impl Compaction {
         match first.step(&*self.disk) {
             Ok(RetireStep::Cut(bytes)) => {
                 self.retiring.push_front(first);
+                self.refill()?;
                 Ok(Some(bytes))
             }
             Ok(RetireStep::Waits) => {
@@ -348,6 +358,15 @@ impl Compaction {
             // What is left of it goes at the next start: the manifest has dropped it.
             Err(obstacle) => Err(obstacle),
         }
+    }
+
+    /// What comes back goes to the reserve before a delete on a full disk finds it, so that the next copy has room as well.
+    fn refill(&self) -> Result<(), Obstacle> {
+        if self.reserve.is_whole() {
+            return Ok(());
+        }
+        let place = || format!("{}/{}", self.disk.place(), super::names::RESERVE);
+        self.reserve.refill().map(|_| ()).map_err(|error| Obstacle::of(place(), "refill", error))
     }
 
     fn give_up_copy(&mut self) {

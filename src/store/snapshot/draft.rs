@@ -12,6 +12,7 @@ use crate::journal::{Plan, Window};
 use crate::store::Damage;
 use crate::store::manifest::Closed;
 use crate::store::needle::{HEAD_BYTES_FIXED, Head, Kind, TOMBSTONE_BYTES};
+use crate::store::recovery_copy::CopySight;
 use crate::store::replay::{Found, Which};
 use crate::store::segment::Segment;
 use crate::store::slots::Slot;
@@ -107,6 +108,30 @@ impl Draft {
         let slots = dense(which.base, closed.next, found.iter().map(|found| (found.sequence, slot(found))));
         let targets = found.iter().filter_map(|found| found.target).map(|(target, _)| target).collect();
         Self(Content { facts, slots, holes: holes_of(plan), targets })
+    }
+
+    /// Of a compacted segment that was walked to its end; `None` if a sequence lies beyond what one can hold.
+    pub fn of_copy(which: &Which<'_>, sight: &CopySight, closed: &Closed) -> Option<Self> {
+        let entry = |found: &Found| {
+            let slot = Slot::at(found.position);
+            let offset = u32::try_from(found.sequence.0 - which.base.0).ok()?;
+            Some((offset, if found.kind == Kind::Put { slot } else { slot.other_kind() }))
+        };
+        let entries = sight.found.iter().map(entry).collect::<Option<Vec<_>>>()?;
+        let objects = sight.found.iter().filter(|found| found.kind == Kind::Put);
+        let facts = Facts {
+            base: which.base,
+            edition: closed.edition,
+            end: closed.end,
+            next: closed.next,
+            chain: closed.chain,
+            digest: closed.digest,
+            epoch: sight.epoch,
+            sealed: sight.found.iter().any(|found| found.kind == Kind::Seal),
+            object_bytes: objects.map(|found| found.bytes).sum(),
+        };
+        let targets = sight.found.iter().filter_map(|found| found.target).map(|(target, _)| target).collect();
+        Some(Self(Content { facts, slots: Slots::Sparse(entries), holes: Vec::new(), targets }))
     }
 
     /// The file.

@@ -1,11 +1,12 @@
-//! Goal: a full disk is a state and never a failure: deletes go on to the last object, objects wait until the reserve is
-//! whole again. Method: disks with a bound on their room, and ENOSPC at each of the writes that a full disk could refuse.
+//! Goal: a full disk is a state and never a failure: deletes go on to the last object, or until compaction has made room for
+//! more of them, objects wait until the reserve is whole again. Method: disks with a bound on their room, and ENOSPC at each of the writes that a full disk could refuse.
 
+use super::compaction::compact_tight;
 use super::world::*;
 use crate::base::clock::ManualClock;
 use crate::base::ids::ObjectId;
 use crate::disk::{Call, Disk, Fault, FaultPlan, Faults, FaultyDisk, MemoryDisk};
-use crate::store::{AppendError, Appended, Opened, StoreOptions, open};
+use crate::store::{AppendError, Appended, Entry, Opened, StoreOptions, open};
 use std::sync::Arc;
 
 const ENOSPC: i32 = 28;
@@ -18,8 +19,11 @@ fn is_full<T>(outcome: Result<T, AppendError>) -> bool {
 /// Objects of 3,000 bytes until one finds no room.
 fn fill(opened: &mut Opened) -> Vec<ObjectId> {
     let numbers = numbers(opened);
-    let mut ids = Vec::new();
+    let mut ids: Vec<ObjectId> = Vec::new();
     loop {
+        if let Some(id) = ids.last() {
+            opened.superblock.raise(id.volume).unwrap();
+        }
         let cookie = ids.len() as u64;
         match opened.appender.append(&[put(&content(cookie, 3000), cookie)], 1, true, &numbers) {
             Ok(outcomes) => ids.extend(outcomes.into_iter().map(|outcome| match outcome {
@@ -48,8 +52,8 @@ fn faulty(options: &StoreOptions) -> (MemoryDisk, Arc<Faults>, Opened) {
 #[test]
 fn deletes_go_on_to_the_last_object_and_puts_wait_for_the_reserve() {
     // Over many volumes, all but one of them sealed: each delete may need a segment of its own.
-    let disk = MemoryDisk::with_capacity(3 << 20);
-    let options = StoreOptions { reserve_bytes: Some(1 << 20), ..small() };
+    let disk = MemoryDisk::with_capacity(4 << 20);
+    let options = StoreOptions { reserve_bytes: Some(2 << 20), ..small() };
     let mut opened = try_store(&disk, &options).unwrap();
     let ids = fill(&mut opened);
     assert!(ids.len() > 200, "{}", ids.len());
@@ -64,7 +68,7 @@ fn deletes_go_on_to_the_last_object_and_puts_wait_for_the_reserve() {
     assert!(refuses_a_put(&mut opened));
 
     // Room for most of the reserve, and for no object.
-    let held = (3 << 20) - disk.space().unwrap().free;
+    let held = (4 << 20) - disk.space().unwrap().free;
     disk.set_capacity(held + opened.reserve.missing_bytes() - 4096);
     assert!(!opened.appender.look_for_room().unwrap());
     disk.set_capacity(8 << 20);
@@ -78,17 +82,84 @@ fn deletes_go_on_to_the_last_object_and_puts_wait_for_the_reserve() {
 }
 
 #[test]
-fn a_delete_is_refused_when_the_reserve_is_empty_too() {
+fn a_delete_is_refused_when_its_half_of_the_reserve_is_used_up_too() {
     let disk = MemoryDisk::with_capacity(1 << 20);
     let mut opened = store(&disk);
     let ids = fill(&mut opened);
     // Nothing is left, and nothing comes back when the reserve is cut.
     disk.set_capacity(64 << 10);
     assert!(ids.iter().any(|id| is_full(delete(&mut opened, *id))));
-    assert_eq!(opened.reserve.bytes(), 0);
+    assert_eq!((opened.reserve.bytes(), opened.reserve.compaction_bytes()), (4 << 10, 4 << 10));
     disk.set_capacity(8 << 20);
     for id in &ids {
         assert!(matches!(delete(&mut opened, *id), Ok(Appended::Deleted { .. })));
+    }
+}
+
+#[test]
+fn deletes_leave_compaction_its_half_and_it_brings_back_room_for_both() {
+    for seed in 0..4 {
+        let disk = MemoryDisk::with_capacity(8 << 20);
+        let options = StoreOptions { volume_bytes: 2 << 20, reserve_bytes: Some(256 << 10), ..small() };
+        let mut opened = try_store(&disk, &options).unwrap();
+        let ids = fill(&mut opened);
+        disk.set_capacity((8 << 20) - disk.space().unwrap().free);
+        let mut dice = Dice(seed);
+        let dead: Vec<bool> = ids.iter().map(|_| dice.below(10) < 4).collect();
+        let mut refused = 0;
+        for (id, _) in ids.iter().zip(&dead).filter(|(_, dead)| **dead) {
+            let mut outcome = delete(&mut opened, *id);
+            if matches!(outcome, Err(AppendError::Full { .. })) {
+                refused += 1;
+                assert_eq!((opened.reserve.bytes(), opened.reserve.compaction_bytes()), (128 << 10, 128 << 10));
+                compact_tight(&mut opened, &disk);
+                outcome = delete(&mut opened, *id);
+            }
+            assert_eq!(outcome.unwrap(), Appended::Deleted { already: false });
+        }
+        assert!(refused > 0, "the half of the deletes was never used up");
+        compact_tight(&mut opened, &disk);
+        assert!(opened.appender.look_for_room().unwrap() && opened.reserve.is_whole());
+        let after = fill(&mut opened);
+        assert!(after.len() * 4 > ids.len(), "{} objects after {}", after.len(), ids.len());
+        let check = |opened: &Opened| {
+            let view = opened.catalog.view();
+            for ((n, id), dead) in (0..).zip(&ids).zip(&dead) {
+                assert_eq!(read(&view, *id), Ok((!dead).then(|| content(n, 3000))), "seed {seed}: object {n}");
+            }
+            for (n, id) in (0..).zip(&after) {
+                assert_eq!(read(&view, *id), Ok(Some(content(n, 3000))), "seed {seed}: object {n} after");
+            }
+        };
+        check(&opened);
+        drop(opened);
+        check(&try_store(&disk.crash_clean(), &options).unwrap());
+    }
+}
+
+#[test]
+fn a_little_garbage_everywhere_comes_back_once_and_then_there_is_rest() {
+    let disk = MemoryDisk::with_capacity(8 << 20);
+    let options = StoreOptions { volume_bytes: 4 << 20, reserve_bytes: Some(1 << 20), ..small() };
+    let mut opened = try_store(&disk, &options).unwrap();
+    let ids = fill(&mut opened);
+    disk.set_capacity((8 << 20) - disk.space().unwrap().free);
+    let numbers = numbers(&opened);
+    let dead: Vec<_> = ids.iter().step_by(10).map(|&id| Entry::Delete { id }).collect();
+    opened.appender.append(&dead, 1, true, &numbers).unwrap();
+    compact_tight(&mut opened, &disk);
+    let report = opened.compaction.report();
+    assert!(report.replaced_bytes > report.copied_bytes + 500_000, "{report:?}");
+    assert!(opened.reserve.is_whole() && disk.space().unwrap().free > 500_000);
+    let (copies, tried) = (report.copies, report.given_up);
+    for _ in 0..10 {
+        compact_tight(&mut opened, &disk);
+    }
+    let report = opened.compaction.report();
+    assert_eq!((report.copies, report.given_up), (copies, tried), "nothing more can be won");
+    let view = opened.catalog.view();
+    for (n, id) in (0..).zip(&ids) {
+        assert_eq!(read(&view, *id), Ok((n % 10 != 0).then(|| content(n, 3000))));
     }
 }
 

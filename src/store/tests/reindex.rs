@@ -1,10 +1,14 @@
 //! Goal: what can be derived is derived again, and no segment is touched. Method: a store with two volumes, from which the
 //! index files, the manifest, or both are taken away.
 
+use super::compaction::compact_all;
 use super::world::*;
 use crate::base::ids::ObjectId;
 use crate::disk::{Disk, MemoryDisk};
 use crate::store::{StoreError, reindex, verify};
+
+/// The name of a compacted segment has its edition too.
+const COPY_NAME_BYTES_MIN: usize = "v00000001-0000000000000000.segment".len();
 
 type Objects = Vec<(ObjectId, Option<Vec<u8>>)>;
 
@@ -57,6 +61,50 @@ fn index_files_come_back_as_they_were() {
     assert_eq!((opened.report.segments, opened.report.snapshots_refused.len()), (0, 0));
     drop(opened);
     all_there(&disk, &objects);
+}
+
+/// A store of which compaction rewrote segments, cleanly stopped.
+fn compacted() -> (MemoryDisk, Objects) {
+    let disk = MemoryDisk::new();
+    let mut opened = store(&disk);
+    let mut objects: Objects =
+        (0..200).map(|n| (store_one(&mut opened, &content(n, 2000), n, true), Some(content(n, 2000)))).collect();
+    for (_, (id, kept)) in objects.iter_mut().enumerate().filter(|(n, _)| n % 3 != 0) {
+        delete(&mut opened, *id).unwrap();
+        *kept = None;
+    }
+    compact_all(&mut opened);
+    assert!(opened.compaction.report().copies > 0);
+    opened.compaction.stop();
+    opened.appender.close().unwrap();
+    (disk, objects)
+}
+
+#[test]
+fn index_files_of_compacted_segments_come_back_as_they_were() {
+    let (disk, objects) = compacted();
+    let copies = segments(&disk).iter().filter(|(name, _)| name.len() > COPY_NAME_BYTES_MIN).count();
+    let before = files(&disk);
+    assert!(copies > 0);
+    remove(&disk, ".index");
+    let outcome = reindex(&disk, &mut |_, _| ()).unwrap();
+    assert!(outcome.left.is_empty() && outcome.damages.is_empty() && !outcome.manifest_rebuilt, "{outcome:?}");
+    assert!(files(&disk) == before, "what was in memory and the walk give the same files");
+    let opened = store(&disk.kill());
+    assert_eq!((opened.report.segments, opened.report.snapshots_refused.len()), (0, 0));
+    drop(opened);
+    all_there(&disk, &objects);
+}
+
+#[test]
+fn a_compacted_segment_that_is_damaged_gets_no_index_file() {
+    let (disk, _) = compacted();
+    let (name, _) = segments(&disk).into_iter().find(|(name, _)| name.len() > COPY_NAME_BYTES_MIN).unwrap();
+    flip(&disk, &name, 512 + 20, 1);
+    remove(&disk, ".index");
+    let outcome = reindex(&disk, &mut |_, _| ()).unwrap();
+    assert_eq!(outcome.left.iter().map(|left| &left.file).collect::<Vec<_>>(), [&name]);
+    assert!(outcome.damages.iter().any(|damage| damage.file == name), "{outcome:?}");
 }
 
 #[test]

@@ -27,6 +27,7 @@ impl VolumeNumbers for Numbers {
 pub fn small() -> StoreOptions {
     StoreOptions {
         segment_bytes: 64 << 10,
+        fit_segments: false,
         volume_bytes: 160 << 10,
         reserve_bytes: Some(8 << 10),
         open_files_max: 3,
