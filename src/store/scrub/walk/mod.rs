@@ -5,6 +5,7 @@
 //! Header ─▶ Between ─frame─▶ Group ─needle─▶ Content ─all blocks─▶ Group ─end of group─▶ Gap ─zeros─▶ Between ─end─▶ Behind ─▶ Done
 //!               └─bad frame─▶ Search ─next frame or needle─▶ Between, Group
 //! ```
+//! A compacted segment has no frames: behind its header it is one group up to its end.
 //! Always: what does not hold is looked at once more, from the device, before it is a finding; behind a finding the walk
 //! goes on at the next needle that the index knows, or at the next whole frame. The end is read before the bytes, so a
 //! segment that grows meanwhile is never seen half written.
@@ -204,6 +205,12 @@ impl Walk {
             self.place(self.known.file_bytes, 0, &what, reader);
         }
         self.position = SEGMENT_HEADER_BYTES as u64;
+        if self.segment.is_sparse() {
+            // Needles one behind another to the end, as one group without a frame, with a digest of their own.
+            self.chain = Some(CHAIN_START);
+            self.group_end = Some(self.end);
+            return self.on(State::Group);
+        }
         self.on(State::Between)
     }
 
@@ -296,7 +303,9 @@ impl Walk {
     fn finish(&mut self) -> Turn {
         self.pass_all("the index has a needle behind the end of the segment");
         let Some(closed) = self.known.closed else { return Turn::Done };
-        if self.chain.is_some_and(|chain| chain != closed.chain) && self.next == closed.next {
+        let (said, is_whole) =
+            if self.segment.is_sparse() { (closed.digest, true) } else { (closed.chain, self.next == closed.next) };
+        if self.chain.is_some_and(|chain| chain != said) && is_whole {
             let what = "the chain digest contradicts the manifest".to_string();
             self.find(Kind::Place, self.end, None, what);
         }

@@ -22,6 +22,9 @@ impl Walk {
         let limit = self.group_end.unwrap_or(self.end).min(self.end);
         // Without a frame only the index says how far a group goes.
         let is_over = self.group_end.is_none() && self.peek().is_none_or(|(_, slot)| slot.position() != position);
+        if position >= limit && self.segment.is_sparse() {
+            return self.on(State::Between);
+        }
         if position >= limit || is_over {
             return self.on(State::Gap(sector_end(position)));
         }
@@ -106,7 +109,7 @@ impl Walk {
             }
         }
         let is_known = entry.is_some_and(Slot::is_damaged);
-        if head.sequence != self.next {
+        if head.sequence != self.next && !self.segment.is_sparse() {
             self.chain = None;
         }
         self.chain = self.chain.map(|chain| chain_next(chain, head.checksum));
