@@ -73,7 +73,7 @@ impl Compactor {
                     return Duration::ZERO;
                 }
                 Err(TryRecvError::Empty) => return LOOK_UP,
-                // The lane has ended.
+                // The lane has ended, or the disk failed: what became of the copy is not known.
                 Err(TryRecvError::Disconnected) => return IDLE,
             }
         }
