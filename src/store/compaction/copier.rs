@@ -111,7 +111,7 @@ impl Copier {
             volume,
             base,
             salt,
-            generation: generation(&sources)?,
+            generation: generation(catalog, &sources)?,
             edition,
             next: last.next,
         };
@@ -123,9 +123,11 @@ impl Copier {
             Err(error) => return Err(Obstacle::of(place, "create", error)),
         };
         let begun = || -> io::Result<()> {
+            // Durable before it takes room: after a power cut its header says what it is, and it goes.
+            file.write_all_at(&mut [IoSlice::new(&header.encode())], 0)?;
+            file.sync_all()?;
             // A full disk is noticed before the work is done; what is too much goes back at the end.
-            allocate(&*file, likely + SEGMENT_HEADER_BYTES as u64, reserve)?;
-            file.write_all_at(&mut [IoSlice::new(&header.encode())], 0)
+            allocate(&*file, likely + SEGMENT_HEADER_BYTES as u64, reserve)
         };
         if let Err(error) = begun() {
             drop(file);
@@ -178,10 +180,28 @@ impl Copier {
     fn copy_step(&mut self, source: &Arc<Segment>) -> Result<CopyStep, Obstacle> {
         let disk = Arc::clone(&self.disk);
         let place = || format!("{}/{}", disk.place(), source.name());
-        let (volume, salt) = (self.facts.volume, self.facts.salt);
         let file = source.file().map_err(|error| Obstacle::of(place(), "open", error))?;
         let view = self.catalog.view();
         let mut window = Window::new(&*file, source.end(), usize::try_from(STEP_BYTES).expect("a step is small"));
+        let copied = self.copy_needles(source, &view, &mut window, &place);
+        match copied {
+            // What the device would not give may be sound: it is not to be marked for good.
+            Err(Obstacle::Damaged { position, .. }) if window.unreadable() > 0 => {
+                let error = io::Error::other(format!("the device would not give all bytes near {position}"));
+                Err(Obstacle::of(place(), "read", error))
+            }
+            copied => copied,
+        }
+    }
+
+    fn copy_needles(
+        &mut self,
+        source: &Segment,
+        view: &View,
+        window: &mut Window<'_>,
+        place: &dyn Fn() -> String,
+    ) -> Result<CopyStep, Obstacle> {
+        let (volume, salt) = (self.facts.volume, self.facts.salt);
         let mut worked = 0;
         while worked < STEP_BYTES {
             let Some((sequence, slot)) = source.needle_from(self.sequence) else {
@@ -198,7 +218,7 @@ impl Copier {
             if slot.is_damaged() {
                 return Err(damaged());
             }
-            let head = head_at(&mut window, slot.position(), salt, volume, sequence);
+            let head = head_at(window, slot.position(), salt, volume, sequence);
             let head = head.map_err(|error| Obstacle::of(place(), "read", error))?.ok_or_else(damaged)?;
             let length = usize::try_from(head.needle_bytes()).expect("a needle is little more than 8 MiB");
             let bytes = window.bytes(slot.position(), length).map_err(|error| Obstacle::of(place(), "read", error))?;
@@ -210,7 +230,7 @@ impl Copier {
             worked += length as u64;
             if head.kind == Kind::Tombstone {
                 let (target, _) = head.tombstone_target(payload).ok_or_else(damaged)?;
-                if !self.is_needed(&view, target) {
+                if !self.is_needed(view, target) {
                     continue;
                 }
             }
@@ -354,18 +374,21 @@ pub(super) fn dead_bytes(segment: &Segment) -> u64 {
     segment.counts().deleted_bytes.load(Ordering::Relaxed)
 }
 
-/// The life of the replica, as any of the headers says.
-fn generation(sources: &[Arc<Segment>]) -> Result<u64, Obstacle> {
-    for source in sources {
+/// The life of the replica, as any header of the volume says: first those of the sources, then all others.
+fn generation(catalog: &Catalog, sources: &[Arc<Segment>]) -> Result<u64, Obstacle> {
+    let view = catalog.view();
+    let volume = sources.first().map_or(&[][..], |source| view.segments(source.volume()));
+    for segment in sources.iter().chain(volume) {
         let mut sector = [0; SEGMENT_HEADER_BYTES];
-        let read = source.file().and_then(|file| file.read_at(&mut sector, 0));
-        read.map_err(|error| Obstacle::of(source.name().to_string(), "read", error))?;
-        if let Some(header) = SegmentHeader::parse(&sector) {
+        // One that cannot be read says nothing, as one that does not verify.
+        let read = segment.file().and_then(|file| file.read_at(&mut sector, 0)).unwrap_or(0);
+        let header = SegmentHeader::parse(sector.get(..read).unwrap_or_default());
+        if let Some(header) = header.filter(|its| (its.volume, its.salt) == (segment.volume(), segment.salt())) {
             return Ok(header.generation);
         }
     }
     let name = sources.first().map_or(String::new(), |source| source.name().to_string());
-    let error = io::Error::new(io::ErrorKind::InvalidData, "the segment's header does not verify");
+    let error = io::Error::new(io::ErrorKind::InvalidData, "no header of the volume's segments verifies");
     Err(Obstacle::of(name, "read", error))
 }
 
