@@ -23,8 +23,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// What is walked between two looks at nothing else.
-const STEP_BYTES: u64 = 64 << 20;
+/// What is walked before it is told where the walk stands: so much comes from a slow disk long before it is given up.
+const STEP_BYTES: u64 = 8 << 20;
 
 /// What a walk over a copy found.
 #[derive(Debug, Default)]
@@ -55,8 +55,9 @@ pub(super) fn read_copy(
     let end = closed.end.min(SEGMENT_BYTES_MAX);
     let facts = CopyFacts { volume: which.volume, salt: which.state.salt, base: which.base, next: closed.next, end };
     let mut sector = [0; SEGMENT_HEADER_BYTES];
-    file.read_at(&mut sector, 0)?;
-    let header_whole = SegmentHeader::parse(&sector).is_some_and(|header| {
+    // A sector that cannot be read does not verify either; zeros then stand for it.
+    let read = file.read_at(&mut sector, 0).unwrap_or(0);
+    let header_whole = SegmentHeader::parse(sector.get(..read).unwrap_or_default()).is_some_and(|header| {
         (header.volume, header.base, header.disk) == (which.volume, which.base, which.identity.disk)
             && (header.edition, header.next) == (closed.edition, closed.next)
     });
@@ -83,11 +84,8 @@ impl Recovery<'_> {
             || CopySight { doubts: vec![(which.base.0..closed.next.0, 0)], header_whole: true, ..CopySight::default() };
         let opened = if lost { Err(io::ErrorKind::NotFound.into()) } else { self.disk.open(&name, Open::Read) };
         let sight = match opened {
-            Ok(file) => read_copy(&*file, which, &closed, false, &mut |_| ()).map_err(StoreError::io(
-                &**self.disk,
-                &name,
-                "read",
-            ))?,
+            Ok(file) => read_copy(&*file, which, &closed, false, &mut |_| self.progress.advance())
+                .map_err(StoreError::io(&**self.disk, &name, "read"))?,
             // What is lost is in the directory's findings.
             Err(_) if lost => nothing(),
             Err(error) => return Err(StoreError::io(&**self.disk, &name, "open")(error)),
