@@ -2,16 +2,18 @@
 //! segments under everything that the neighbours do: a scrub, bad sectors, power cuts, files that go and come back.
 
 use super::compaction::{compact_all, compact_once};
+use super::facts::{Facts, Sure};
 use super::scrub::scrub;
 use super::world::*;
 use crate::base::clock::ManualClock;
 use crate::base::ids::ObjectId;
 use crate::disk::{Call, Disk, Fault, FaultPlan, Faults, FaultyDisk, MemoryDisk, Open};
-use crate::store::{CompactionStep, Obstacle, Opened, StoreOptions, open};
+use crate::store::{AppendError, CompactionStep, Entry, Obstacle, Opened, StoreOptions, open};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
 const GARBAGE_PERCENT: u64 = 20;
 const ROOM: u64 = 1 << 30;
 
@@ -259,5 +261,85 @@ fn power_cuts_between_the_steps_of_compaction_change_no_answer() {
         }
         compact_all(&mut opened);
         assert_eq!(scrub(&disk, &opened), [], "seed {seed}");
+    }
+}
+
+/// The same with a call that fails: what was acknowledged before it is there, and what was deleted stays so.
+#[test]
+fn failed_calls_between_the_steps_of_compaction_lose_nothing() {
+    const CALLS: [Call; 10] = [
+        Call::Write,
+        Call::SyncData,
+        Call::SyncAll,
+        Call::SyncDirectory,
+        Call::Allocate,
+        Call::SetLen,
+        Call::Open,
+        Call::Remove,
+        Call::Read,
+        Call::DropPages,
+    ];
+    for seed in 0..120 {
+        let mut dice = Dice(seed);
+        let mut disk = MemoryDisk::new();
+        let mut facts = Facts::default();
+        for _ in 0..4 {
+            let (faults, mut opened) = faulty(&disk);
+            facts.settle(&opened);
+            let call = CALLS[dice.below(10) as usize];
+            let errno = if dice.once_in(3) { ENOSPC } else { EIO };
+            let fault = Fault::error(call, errno).at(1 + dice.below(150));
+            faults.add(if dice.once_in(2) { fault.for_good() } else { fault });
+            for turn in 0..120u64 {
+                if opened.appender.has_failed() {
+                    break;
+                }
+                let numbers = numbers(&opened);
+                let mut ids = facts.ids();
+                ids.retain(|id| facts.0[id].deleted == Sure::No);
+                let ended = match dice.below(8) {
+                    0..3 => {
+                        let bytes = content(seed * 1000 + turn, [60, 600, 7000][dice.below(3) as usize]);
+                        facts.append(&mut opened, &[put(&bytes, dice.below(u64::MAX))], true, &numbers)
+                    }
+                    3..5 if !ids.is_empty() => {
+                        let id = ids[dice.below(ids.len() as u64) as usize];
+                        facts.append(&mut opened, &[Entry::Delete { id }], true, &numbers)
+                    }
+                    _ => {
+                        for _ in 0..dice.below(20) {
+                            step_as_the_node_does(&mut opened);
+                        }
+                        Ok(())
+                    }
+                };
+                drop(ended);
+            }
+            drop(opened);
+            disk = if dice.once_in(2) { disk.crash(dice.below(u64::MAX)) } else { disk.kill() };
+        }
+        let opened = try_store(&disk, &options()).unwrap();
+        let report = &opened.report;
+        assert!(report.damages.is_empty() && report.missing_segments.is_empty(), "seed {seed}: {report:?}");
+        facts.settle(&opened);
+    }
+}
+
+/// A step of compaction; a failure of the disk ends all writing, and nothing more is said of a copy.
+fn step_as_the_node_does(opened: &mut Opened) {
+    if opened.appender.has_failed() {
+        return;
+    }
+    match opened.compaction.step(GARBAGE_PERCENT, ROOM, false) {
+        CompactionStep::Rest | CompactionStep::Worked(_) => {}
+        CompactionStep::Publish(compacted) => match opened.appender.publish_compacted(&compacted) {
+            Err(AppendError::Failed(_)) => {}
+            published => opened.compaction.published(&compacted, matches!(published, Ok(true))),
+        },
+        CompactionStep::Roll(volume) => drop(opened.appender.roll(volume)),
+        CompactionStep::GaveUp(obstacle) if obstacle.is_write_failure() => {
+            opened.appender.fail("compaction", std::io::Error::other(obstacle.to_string()));
+        }
+        CompactionStep::GaveUp(_) => {}
     }
 }
