@@ -86,7 +86,7 @@ fn look_inside(
         }
         if key.2 > 0 {
             standing.next = Some(header.next);
-            standing.copy = Some(copy_of(disk, identity, header)?);
+            standing.copy = copy_of(disk, identity, header)?;
         } else {
             standing.next = next_of(disk, identity, header, marks)?;
         }
@@ -94,10 +94,11 @@ fn look_inside(
     Ok(())
 }
 
-/// What a compacted segment holds that the manifest does not name, by the heads of its needles.
-fn copy_of(disk: &dyn Disk, identity: &Identity, header: &SegmentHeader) -> Result<Closed, StoreError> {
+/// What a compacted segment holds that the manifest does not name, by the heads of its needles. `None` if it does not end
+/// with a needle: it is cut to that before it is published, so it never was.
+fn copy_of(disk: &dyn Disk, identity: &Identity, header: &SegmentHeader) -> Result<Option<Closed>, StoreError> {
     let name = name_of(says_its_name(header));
-    let look = || -> io::Result<Closed> {
+    let look = || -> io::Result<Option<Closed>> {
         let file = disk.open(&name, Open::Read)?;
         let state = VolumeState { salt: header.salt, generation: header.generation, ..VolumeState::default() };
         let (volume, base) = (header.volume, header.base);
@@ -105,14 +106,14 @@ fn copy_of(disk: &dyn Disk, identity: &Identity, header: &SegmentHeader) -> Resu
         let which = Which { identity, volume, state: &state, base, closed: Some(all), mark: None, chain: None };
         let sight = read_copy(&*file, &which, &all, false, &mut |_| ())?;
         let count = |kind| sight.found.iter().filter(|found| found.kind == kind).count() as u64;
-        Ok(Closed {
-            end: sight.found.last().map_or(SEGMENT_HEADER_BYTES as u64, |last| last.position + last.bytes),
+        let end = sight.found.last().map_or(SEGMENT_HEADER_BYTES as u64, |last| last.position + last.bytes);
+        Ok((end == all.end).then(|| Closed {
             needles: sight.found.len() as u64,
             objects: count(Kind::Put),
             tombstones: count(Kind::Tombstone),
             digest: sight.digest,
             ..all
-        })
+        }))
     };
     look().map_err(StoreError::io(disk, &name, "read"))
 }

@@ -14,13 +14,14 @@
 //! | I | named, and a directory, a link, unreadable by its rights, or of a later format | left as it is, else as M |
 //! | R | never named, ours, something durable in it, in a range that no named file covers: the manifest is behind | taken in again; reported |
 //! | P | never named, ours, nothing whole in it: made before a crash | set aside |
-//! | O | never named, ours, in a range that another file covers | set aside; reported |
+//! | O | never named, ours, in a range that another file covers; or dropped for a file that is lost | set aside; reported |
 //! | S | never named, and not ours | set aside; reported |
 //! | C | never named, ours, compacted, and what it was made of is all there: it was never published | deleted |
 //! | W | the mark file knows a segment or an epoch that the manifest does not: the manifest is behind | a new epoch; a segment without a file as M; reported |
 //! | Z | dropped by the manifest | deleted |
 //!
-//! A compacted segment that was never named is R when what it was made of is gone, for then it was published once.
+//! A compacted segment that was never named is R when what it was made of is gone and it ends with a needle, for then it was
+//! published once, or holds all the same.
 //! Always: only Z and C delete, and in C every byte that counts is in other files; nothing is cut here; what is set aside keeps every byte; nothing that a named file covers is
 //! taken from another file; a file that is left as it is may be put right by hand, so nothing about it goes into the manifest.
 
@@ -283,8 +284,13 @@ impl Planner<'_> {
                 continue;
             }
             if self.state.dropped.contains(&key) {
-                self.plan.delete.push(key);
-                self.find(key, FileCase::Z, None);
+                if self.stands_in_for_the_lost(key) {
+                    self.plan.set_aside.push(key);
+                    self.find(key, FileCase::O, Some(STANDS_IN.to_string()));
+                } else {
+                    self.plan.delete.push(key);
+                    self.find(key, FileCase::Z, None);
+                }
                 continue;
             }
             let (case, what) = match &standing.stands {
@@ -305,6 +311,15 @@ impl Planner<'_> {
             }
             self.find(key, case, what);
         }
+    }
+
+    /// Whether what replaced a dropped segment is itself not there or not to be read.
+    fn stands_in_for_the_lost(&self, (volume, base, _): SegmentKey) -> bool {
+        let Some(state) = self.state.volumes.get(&volume) else { return false };
+        state.segments.range(..=base).next_back().is_some_and(|(&first, (_, closed))| {
+            let covers = closed.is_some_and(|closed| base < closed.next);
+            covers && self.plan.lost.contains(&key_of(volume, first, *closed))
+        })
     }
 
     /// A compacted segment that the manifest does not name: either it was never published, and all of it is elsewhere too,
@@ -332,7 +347,9 @@ impl Planner<'_> {
         if whole && lost == 0 {
             return (FileCase::C, None);
         }
-        let (Some(copy), true) = (standing.copy, lost == within.len() && !self.is_covered(key, header.next)) else {
+        // A file that stands there and cannot be used now may be put right: nothing is said of it for good.
+        let gone = within.iter().all(|key| self.plan.lost.contains(key) && !self.sight.files.contains_key(key));
+        let (Some(copy), true) = (standing.copy, gone && !self.is_covered(key, header.next)) else {
             return (FileCase::O, Some(format!("another file has the same sequences; {ASIDE}")));
         };
         // What the volume's digest is there, the segments that it stands for may still say.
@@ -453,6 +470,7 @@ const ASIDE: &str =
     "the manifest never named it, so it is set aside and kept: look at it, then delete it or put it where it belongs";
 const ADOPTED: &str = "the manifest does not name it though it holds acknowledged objects, so the manifest is an older copy or lost \
     records: it is taken in again; run `larder volume verify` when the node is stopped";
+const STANDS_IN: &str = "it was compacted into a file that is gone or not to be read: it is set aside and kept; stop the node and put that file back";
 const OLD_MANIFEST: &str = "the mark file knows of more than the manifest: the manifest is an older copy or lost records; what lies here is taken in again";
 const OLD_MANIFEST_AND_GONE: &str = "the mark file knows it, the manifest does not and there is no such file: the manifest is an \
     older copy and the file is gone; its objects cannot be served; stop the node and restore both";

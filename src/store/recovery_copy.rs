@@ -23,8 +23,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// What is walked between two looks at nothing else.
-const STEP_BYTES: u64 = 64 << 20;
+/// What is walked before it is told where the walk stands: so much comes from a slow disk long before it is given up.
+const STEP_BYTES: u64 = 8 << 20;
 
 /// What a walk over a copy found.
 #[derive(Debug, Default)]
@@ -55,8 +55,9 @@ pub(super) fn read_copy(
     let end = closed.end.min(SEGMENT_BYTES_MAX);
     let facts = CopyFacts { volume: which.volume, salt: which.state.salt, base: which.base, next: closed.next, end };
     let mut sector = [0; SEGMENT_HEADER_BYTES];
-    file.read_at(&mut sector, 0)?;
-    let header_whole = SegmentHeader::parse(&sector).is_some_and(|header| {
+    // A sector that cannot be read does not verify either; zeros then stand for it.
+    let read = file.read_at(&mut sector, 0).unwrap_or(0);
+    let header_whole = SegmentHeader::parse(sector.get(..read).unwrap_or_default()).is_some_and(|header| {
         (header.volume, header.base, header.disk) == (which.volume, which.base, which.identity.disk)
             && (header.edition, header.next) == (closed.edition, closed.next)
     });
@@ -84,8 +85,9 @@ impl Recovery<'_> {
         let opened = if lost { Err(io::ErrorKind::NotFound.into()) } else { self.disk.open(&name, Open::Read) };
         let sight = match opened {
             Ok(file) => {
-                let read = || -> io::Result<(CopySight, Option<u64>)> {
-                    let sight = read_copy(&*file, which, &closed, false, &mut |_| ())?;
+                let mut watch = |_| self.progress.advance();
+                let mut read = || -> io::Result<(CopySight, Option<u64>)> {
+                    let sight = read_copy(&*file, which, &closed, false, &mut watch)?;
                     let behind = first_behind(&*file, closed.end, sight.file_bytes)?;
                     Ok((sight, behind))
                 };
@@ -103,14 +105,15 @@ impl Recovery<'_> {
         self.report.unreadable_bytes += sight.unreadable;
         self.report.chain_breaks += u64::from(sight.doubts.is_empty() && !sight.digest_fits);
         for (range, position) in &sight.doubts {
-            self.doubt(which, range, *position, lost);
+            // What the device would not give may be sound, and what is lost may be put back: nothing is said for good.
+            self.doubt(which, range, *position, !lost && sight.unreadable == 0);
         }
         let mut mended = self.mend_copy(which, closed, sight);
         mended.lost = lost;
         Ok(mended)
     }
 
-    fn doubt(&mut self, which: &Which<'_>, range: &Range<u64>, position: u64, lost: bool) {
+    fn doubt(&mut self, which: &Which<'_>, range: &Range<u64>, position: u64, lasting: bool) {
         let count = range.end.saturating_sub(range.start);
         let known = known_runs(which.state).iter().any(|run| run.start <= range.start && range.end <= run.end);
         self.report.damages.push(Finding {
@@ -121,8 +124,7 @@ impl Recovery<'_> {
             position,
             new: !known,
         });
-        // A file that is lost may be put back, so nothing is said of it for good.
-        if !known && !lost {
+        if !known && lasting {
             self.news.push(Record::DamageFound { volume: which.volume, first: Sequence(range.start), count });
         }
     }

@@ -110,7 +110,11 @@ fn with_neighbours(facts: &[Facts], best: usize, bounds: &Bounds) -> Range<usize
         let before = range.start.checked_sub(1).filter(|&before| joins(facts, before, range.start));
         let next = [behind, before].into_iter().flatten().find(|&index| {
             facts.get(index).is_some_and(|one| {
-                one.suitable && one.kept() * NEIGHBOUR_SHARE <= bounds.segment_bytes && kept + one.kept() <= most
+                one.suitable
+                    && one.kept() * NEIGHBOUR_SHARE <= bounds.segment_bytes
+                    && kept + one.kept() <= most
+                    && fits_an_index(facts, range.start.min(index), range.end - 1)
+                    && fits_an_index(facts, range.start, index.max(range.end - 1))
             })
         });
         let Some(index) = next else { return range };
@@ -119,7 +123,13 @@ fn with_neighbours(facts: &[Facts], best: usize, bounds: &Bounds) -> Range<usize
     }
 }
 
-/// Whether `right` follows `left` in its volume without a gap, and both fit one index.
+/// Whether one index can hold all sequences from those of `first` to those of `last`: its offsets have 32 bits.
+fn fits_an_index(facts: &[Facts], first: usize, last: usize) -> bool {
+    let (Some(first), Some(last)) = (facts.get(first), facts.get(last)) else { return false };
+    last.next.0.saturating_sub(first.base.0) <= u64::from(u32::MAX)
+}
+
+/// Whether `right` follows `left` in its volume without a gap.
 fn joins(facts: &[Facts], left: usize, right: usize) -> bool {
     let (Some(left), Some(right)) = (facts.get(left), facts.get(right)) else { return false };
     left.volume == right.volume && left.next == right.base
@@ -135,7 +145,7 @@ fn small_neighbours(facts: &[Facts], bounds: &Bounds) -> Option<Range<usize>> {
         while let Some(one) = facts.get(end)
             && small(one)
             && kept + one.kept() <= most
-            && (end == start || joins(facts, end - 1, end))
+            && (end == start || joins(facts, end - 1, end) && fits_an_index(facts, start, end))
         {
             kept += one.kept();
             end += 1;
@@ -189,6 +199,18 @@ mod tests {
             [facts(1, 0, 64 * MIB, 0), facts(1, 100, 5 * MIB, 0), facts(1, 200, 2 * MIB, 0), facts(1, 300, 9 * MIB, 0)];
         assert_eq!(choose(&small, &bounds()), Some(Choice::Rewrite(1..3)));
         assert_eq!(choose(&small[1..2], &bounds()), None, "nothing to merge with");
+    }
+
+    #[test]
+    fn neighbours_whose_sequences_do_not_fit_one_index_stay_apart() {
+        let far = u64::from(u32::MAX) - 50;
+        let wide = |dead| Facts { next: Sequence(far), ..facts(1, 0, 4 * MIB, dead) };
+        let narrow = |dead| Facts { next: Sequence(far + 100), ..facts(1, far, 4 * MIB, dead) };
+        assert_eq!(choose(&[wide(0), narrow(0)], &bounds()), None);
+        assert_eq!(choose(&[wide(3 * MIB), narrow(0)], &bounds()), Some(Choice::Rewrite(0..1)));
+        assert_eq!(choose(&[wide(0), narrow(3 * MIB)], &bounds()), Some(Choice::Rewrite(1..2)));
+        let fitting = Facts { next: Sequence(far + 50), ..narrow(0) };
+        assert_eq!(choose(&[wide(0), fitting], &bounds()), Some(Choice::Rewrite(0..2)));
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl Copier {
             volume,
             base,
             salt,
-            generation: generation(&sources)?,
+            generation: generation(catalog, &sources)?,
             edition,
             next: last.next,
         };
@@ -127,22 +127,16 @@ impl Copier {
             Ok(file) => file,
             Err(error) => return Err(Obstacle::of(place, "create", error)),
         };
-        let begun = || -> io::Result<Option<Loan>> {
-            // The most that it can come to: needles that are deleted from now on make it smaller, and nothing adds to it.
-            // So want of room shows before the work is done; what is too much goes back at the end.
-            let loan = allocate(&*file, likely + SEGMENT_HEADER_BYTES as u64, reserve)?;
-            file.write_all_at(&mut [IoSlice::new(&header.encode())], 0)?;
-            Ok(loan)
-        };
-        let loan = match begun() {
-            Ok(loan) => loan,
-            Err(error) => {
-                drop(file);
-                // Nobody knows of it; if it cannot be removed now, the next start will.
-                let removed = disk.remove(&name);
-                return Err(Obstacle::of(place, if removed.is_ok() { "begin" } else { "begin and remove" }, error));
-            }
-        };
+        let mut loan = None;
+        let begun = begin(&*file, &header, likely, reserve, &mut loan);
+        if let Err((action, error)) = begun {
+            drop(file);
+            // Nobody knows of it; if it cannot be removed now, the next start will.
+            return match disk.remove(&name) {
+                Ok(()) => Err(Obstacle::of(place, action, error)),
+                Err(error) => Err(Obstacle::of(place, "remove", error)),
+            };
+        }
         let end = SEGMENT_HEADER_BYTES as u64;
         let closed =
             Closed { end, next: last.next, chain: last.chain, edition, digest: CHAIN_START, ..Closed::default() };
@@ -372,23 +366,40 @@ fn unreadable(place: String) -> Obstacle {
     Obstacle::of(place, "read", io::Error::other("the device would not give all of it"))
 }
 
+/// The first bytes of a copy, and the room for the rest.
+fn begin(
+    file: &dyn File,
+    header: &SegmentHeader,
+    likely: u64,
+    reserve: &Arc<Reserve>,
+    loan: &mut Option<Loan>,
+) -> Result<(), (&'static str, io::Error)> {
+    let header_bytes = SEGMENT_HEADER_BYTES as u64;
+    let no_room = |error| ("allocate", error);
+    // The header is durable before the file takes room: after a power cut it says what the file is, and it goes.
+    allocate(file, header_bytes, reserve, loan).map_err(no_room)?;
+    file.write_all_at(&mut [IoSlice::new(&header.encode())], 0).map_err(|error| ("write", error))?;
+    file.sync_all().map_err(|error| ("sync", error))?;
+    // The most that it can come to: needles that are deleted from now on make it smaller, and nothing adds to it. So want
+    // of room shows before the work is done; what is too much goes back at the end.
+    allocate(file, likely + header_bytes, reserve, loan).map_err(no_room)
+}
+
 /// Takes room for a copy, on loan from the reserve if need be.
-fn allocate(file: &dyn File, bytes: u64, reserve: &Arc<Reserve>) -> io::Result<Option<Loan>> {
-    let mut loan: Option<Loan> = None;
+fn allocate(file: &dyn File, bytes: u64, reserve: &Arc<Reserve>, loan: &mut Option<Loan>) -> io::Result<()> {
     loop {
         match file.allocate(0, bytes) {
-            Ok(()) => return Ok(loan),
             Err(error) if is_full(&error) => {
                 // The half that is the reserve's to lend bounds the rounds: others may take of what was given meanwhile.
-                let more = match &mut loan {
-                    Some(loan) => loan.extend(GIVE_BYTES_MIN)?,
+                let more = match loan {
+                    Some(loan) => loan.extend(GIVE_BYTES_MIN.max(bytes.saturating_sub(loan.bytes())))?,
                     None => loan.insert(reserve.lend(bytes)?).bytes(),
                 };
                 if more == 0 {
                     return Err(error);
                 }
             }
-            Err(error) => return Err(error),
+            other => return other,
         }
     }
 }
@@ -398,18 +409,21 @@ pub(super) fn dead_bytes(segment: &Segment) -> u64 {
     segment.counts().deleted_bytes.load(Ordering::Relaxed)
 }
 
-/// The life of the replica, as any of the headers says.
-fn generation(sources: &[Arc<Segment>]) -> Result<u64, Obstacle> {
-    for source in sources {
+/// The life of the replica, as any header of the volume says: first those of the sources, then all others.
+fn generation(catalog: &Catalog, sources: &[Arc<Segment>]) -> Result<u64, Obstacle> {
+    let view = catalog.view();
+    let volume = sources.first().map_or(&[][..], |source| view.segments(source.volume()));
+    for segment in sources.iter().chain(volume) {
         let mut sector = [0; SEGMENT_HEADER_BYTES];
-        let read = source.file().and_then(|file| file.read_at(&mut sector, 0));
-        read.map_err(|error| Obstacle::of(source.name().to_string(), "read", error))?;
-        if let Some(header) = SegmentHeader::parse(&sector) {
+        // One that cannot be read says nothing, as one that does not verify.
+        let read = segment.file().and_then(|file| file.read_at(&mut sector, 0)).unwrap_or(0);
+        let header = SegmentHeader::parse(sector.get(..read).unwrap_or_default());
+        if let Some(header) = header.filter(|its| (its.volume, its.salt) == (segment.volume(), segment.salt())) {
             return Ok(header.generation);
         }
     }
     let name = sources.first().map_or(String::new(), |source| source.name().to_string());
-    let error = io::Error::new(io::ErrorKind::InvalidData, "the segment's header does not verify");
+    let error = io::Error::new(io::ErrorKind::InvalidData, "no header of the volume's segments verifies");
     Err(Obstacle::of(name, "read", error))
 }
 

@@ -145,10 +145,10 @@ pub struct Compaction {
     segment_bytes: u64,
     work: Work,
     retiring: VecDeque<Retiring>,
-    /// Segments that were rewritten in vain, by volume, base and edition: the dead bytes that they seemed to have then.
+    /// Segments that were tried in vain, by volume, base and edition: the dead bytes that they seemed to have then.
     barren: HashMap<(VolumeId, Sequence, u32), u64>,
-    /// The dead bytes that the segment under way seemed to have.
-    seemed_dead: u64,
+    /// The segments under way, and the dead bytes that each seemed to have.
+    seemed: Vec<((VolumeId, Sequence, u32), u64)>,
     /// Percent of all bytes that nobody needs, when this was last looked at.
     garbage_percent: u64,
     report: CompactionReport,
@@ -173,7 +173,7 @@ impl Compaction {
             work: Work::Nothing,
             retiring: VecDeque::new(),
             barren: HashMap::new(),
-            seemed_dead: 0,
+            seemed: Vec::new(),
             garbage_percent: 0,
             report: CompactionReport::default(),
         }
@@ -267,8 +267,9 @@ impl Compaction {
             None => Step::Rest,
             Some(Choice::Roll(volume)) => Step::Roll(volume),
             Some(Choice::Rewrite(range)) => {
-                self.seemed_dead = facts.get(range.clone()).unwrap_or_default().iter().map(|one| one.dead).sum();
+                let seemed = facts.get(range.clone()).unwrap_or_default().iter();
                 let sources: Vec<_> = segments.get(range).unwrap_or_default().to_vec();
+                self.seemed = seemed.zip(&sources).map(|(one, source)| (key_of(source), one.dead)).collect();
                 match Copier::new(&self.disk, &self.catalog, &self.identity, &self.reserve, sources) {
                     Ok(copier) => {
                         self.work = Work::Copy(Box::new(copier));
@@ -299,7 +300,7 @@ impl Compaction {
                 let share = u64::try_from(share).unwrap_or(u64::MAX);
                 let dead = dead_bytes(segment) + share.saturating_mul(needle_bytes(TOMBSTONE_BYTES as u32, 0));
                 let closed = segment.closed();
-                let key = (volume, segment.base(), closed.map_or(0, |closed| closed.edition));
+                let key = key_of(segment);
                 let tried = self.barren.get(&key).copied();
                 let in_vain = tried.is_some_and(|then| dead < then.saturating_add(segment.end() / GAIN_SHARE));
                 if let Some(then) = tried.filter(|_| in_vain) {
@@ -329,12 +330,9 @@ impl Compaction {
         };
         let before: u64 = copier.sources().iter().map(|source| source.end()).sum();
         let gain = before.saturating_sub(copier.bytes());
-        if let [source] = copier.sources()
-            && gain.saturating_mul(GAIN_SHARE) < before
-        {
+        if copier.sources().len() == 1 && gain.saturating_mul(GAIN_SHARE) < before {
             // Its tombstones are needed still.
-            let edition = source.closed().map_or(0, |closed| closed.edition);
-            self.barren.insert((source.volume(), source.base(), edition), self.seemed_dead);
+            self.leave_for_later();
             self.work = Work::Copy(copier);
             self.give_up_copy();
             return Step::Worked(0);
@@ -388,9 +386,22 @@ impl Compaction {
         self.report.last_obstacle = format!("{name} is left behind for the next start to remove: {error}");
     }
 
+    /// The segments under way are not tried again before more of them is dead.
+    fn leave_for_later(&mut self) {
+        self.barren.extend(self.seemed.drain(..));
+    }
+
     fn gave_up(&mut self, obstacle: Obstacle) -> Step {
+        // What cannot be read or is damaged now will not be a moment later either, and must not keep others from it.
+        if matches!(obstacle, Obstacle::Damaged { .. } | Obstacle::Io { .. }) {
+            self.leave_for_later();
+        }
         self.report.given_up += 1;
         self.report.last_obstacle = obstacle.to_string();
         Step::GaveUp(obstacle)
     }
+}
+
+fn key_of(segment: &Segment) -> (VolumeId, Sequence, u32) {
+    (segment.volume(), segment.base(), segment.closed().map_or(0, |closed| closed.edition))
 }

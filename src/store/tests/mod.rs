@@ -13,6 +13,7 @@ mod model;
 mod parse;
 mod recover;
 mod reindex;
+mod review;
 mod scrub;
 mod snapshots;
 mod sweep;
