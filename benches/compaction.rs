@@ -35,7 +35,7 @@ const ROUNDS: usize = 5;
 
 fn settings(garbage_percent: u64) -> Configuration {
     Configuration {
-        segment_bytes: SEGMENT_BYTES,
+        segment_bytes: Some(SEGMENT_BYTES),
         compaction_garbage_percent: garbage_percent,
         // What GETs cost shall not hide in memory.
         cache_bytes: 0,
