@@ -107,7 +107,7 @@ impl Facts {
                 // What was lost in an earlier crash is not found, nor what was deleted and is compacted away.
                 (Entry::Delete { id }, Appended::NotFound) => {
                     let known = &self.0[id];
-                    assert!(known.stored != Sure::Yes || known.deleted == Sure::Yes, "{id} was stored");
+                    assert!(known.stored != Sure::Yes || known.deleted != Sure::No, "{id} was stored");
                 }
                 other => panic!("{other:?}"),
             }
