@@ -152,7 +152,9 @@ impl Recovery<'_> {
             let which = Which { identity: self.identity, volume, state, base, closed, mark, chain };
             let mended = self.segment(&which, Some(base) == last)?;
             let clean = mended.plan.cases.iter().all(|case| matches!(case, Case::A | Case::X));
-            chain = (clean && !mended.lost).then_some(mended.plan.chain);
+            // With this digest the writer went on, whatever is damaged before; 0 is none (see `directory_plan`).
+            let closed_chain = closed.map(|closed| closed.chain).filter(|&chain| chain != 0);
+            chain = closed_chain.or((clean && !mended.lost).then_some(mended.plan.chain));
             open_is_lost |= mended.lost && closed.is_none() && Some(base) == last;
             tombstones.extend_from_slice(&mended.tombstones);
             log_epoch = log_epoch.max(mended.last_epoch);

@@ -209,7 +209,9 @@ fn recover_twice(disk: &MemoryDisk, facts: &mut Facts, heads: &mut Heads, tally:
     drop(twice);
     assert!(before == files(disk), "a second recovery changed a file");
     let verification = verify(disk, &mut |_, _| ()).unwrap();
-    assert!(verification.damages.is_empty() && verification.torn.is_empty(), "{verification:?}");
+    // A copy of the marks that a power cut tore is written over in its turn.
+    let torn = verification.torn.iter().all(|torn| torn.file == names::MARK);
+    assert!(verification.damages.is_empty() && torn, "{verification:?}");
     // Index files only save time.
     for name in names.iter().filter(|name| names::parse_index(name).is_some()) {
         without_index.remove(name).unwrap();
