@@ -12,6 +12,7 @@ use super::state::Event;
 use super::unit::Unit;
 use crate::base::clock::Moment;
 use crate::base::completion::Completion;
+use crate::disk::is_shortage;
 use crate::store::{Compacted, Compaction, CompactionStep, Obstacle};
 use crossbeam_channel::{Receiver, TryRecvError, bounded};
 use std::sync::Arc;
@@ -139,6 +140,7 @@ impl Compactor {
                 self.unit.metrics.errors.increment();
                 self.unit.state.enter(Event::Failed, &format!("compaction: {obstacle}"));
             }
+            Obstacle::Io { error, .. } if is_shortage(error) => log::warn!("disk {place}: compaction: {obstacle}"),
             Obstacle::Io { error, .. } => {
                 self.unit.read_error(error);
                 log::error!("disk {place}: compaction: {obstacle}");

@@ -205,6 +205,7 @@ impl Recovery<'_> {
             return Ok(());
         }
         if mended.lost {
+            mended.segment.set_lost();
             // Nothing is known of it, so nothing is said of it: its file may be put back.
             writer.closed_bytes += mended.segment.end();
             return Ok(());

@@ -12,7 +12,7 @@ use crate::base::ids::{Sequence, VolumeId};
 use crate::disk::File;
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Where a needle lies: the bytes `position..bound` of the segment's file contain it, and perhaps more behind it.
@@ -86,6 +86,8 @@ pub struct Segment {
     counts: Counts,
     /// What the manifest says of it, once it takes no more.
     closed: OnceLock<Closed>,
+    /// It takes no more, and the manifest does not say so.
+    lost: AtomicBool,
     /// How far its index file covers it.
     progress: Progress,
 }
@@ -105,6 +107,7 @@ impl Segment {
             lost_from: AtomicU64::new(u64::MAX),
             counts: Counts::default(),
             closed: OnceLock::new(),
+            lost: AtomicBool::new(false),
             progress: Progress::default(),
         }
     }
@@ -131,6 +134,7 @@ impl Segment {
             counts: Counts::default(),
             lost_from: AtomicU64::new(u64::MAX),
             closed: OnceLock::from(closed),
+            lost: AtomicBool::new(false),
             progress: Progress::default(),
         }
     }
@@ -197,6 +201,16 @@ impl Segment {
     #[must_use]
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Its file is not there, or not to be read, and the manifest has not closed it.
+    pub(super) fn set_lost(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it takes needles, or will when its volume is written to again.
+    pub(super) fn is_open(&self) -> bool {
+        self.closed.get().is_none() && !self.lost.load(Ordering::Relaxed)
     }
 
     /// What the manifest says of it; `None` while it takes needles.
@@ -388,7 +402,9 @@ impl Segment {
             return false;
         }
         self.mark(offset, Slot::ABSENT.deleted());
-        let bytes = self.bound(offset, slot.position(), self.next()) - slot.position();
+        // Damaged needles may share a place, and what they took is not known.
+        let bytes =
+            if slot.is_damaged() { 0 } else { self.bound(offset, slot.position(), self.next()) - slot.position() };
         self.counts.deleted.fetch_add(1, Ordering::Relaxed);
         self.counts.deleted_bytes.fetch_add(bytes, Ordering::Relaxed);
         true

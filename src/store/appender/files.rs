@@ -308,6 +308,8 @@ impl Appender {
             }
             let oldest = open
                 .filter(|(volume, tail)| *volume != but && Some(*volume) != active && !tail.pending)
+                // One that is still empty would come again under the same name.
+                .filter(|(_, tail)| tail.segment.next() > tail.segment.base())
                 .min_by_key(|(_, tail)| tail.touched)
                 .map(|(volume, _)| volume);
             match oldest {

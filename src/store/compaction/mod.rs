@@ -19,7 +19,7 @@ use super::reserve::Reserve;
 use super::segment::Segment;
 use super::{Identity, StoreOptions};
 use crate::base::ids::{Sequence, VolumeId};
-use crate::disk::Disk;
+use crate::disk::{Disk, is_shortage};
 use copier::{Copier, CopyStep, dead_bytes};
 use retire::{RetireStep, Retiring};
 use serde::Serialize;
@@ -81,7 +81,7 @@ impl Obstacle {
     /// Whether the disk may have lost something that was written: then it takes no more writes.
     #[must_use]
     pub fn is_write_failure(&self) -> bool {
-        matches!(self, Self::Io { action, .. } if !matches!(*action, "read" | "open" | "stat"))
+        matches!(self, Self::Io { action, error, .. } if !matches!(*action, "read" | "open" | "stat") && !is_shortage(error))
     }
 }
 
@@ -314,7 +314,7 @@ impl Compaction {
                     next: segment.next(),
                     bytes: segment.end(),
                     dead: dead.min(segment.end()),
-                    open: closed.is_none(),
+                    open: segment.is_open(),
                     suitable: closed.is_some() && whole && fits && !in_vain,
                 });
                 segments.push(Arc::clone(segment));

@@ -278,6 +278,19 @@ fn random_work_with_compaction_agrees_with_a_model() {
 }
 
 #[test]
+fn what_is_damaged_and_deleted_counts_for_no_bytes() {
+    let disk = MemoryDisk::new();
+    let mut opened = try_store(&disk, &options()).unwrap();
+    let ids: Vec<_> = (0..20).map(|n| store_one(&mut opened, &object(n), n, true)).collect();
+    opened.appender.damage(ids[0].volume, ids[0].sequence, 3).unwrap();
+    delete_many(&mut opened, &ids[..3]);
+    let stats = opened.catalog.stats();
+    assert_eq!((stats.deleted, stats.deleted_bytes, stats.damaged), (3, 0, 3));
+    delete_many(&mut opened, &ids[3..4]);
+    assert!(opened.catalog.stats().deleted_bytes >= object(3).len() as u64);
+}
+
+#[test]
 fn a_full_disk_gets_its_room_back() {
     let disk = MemoryDisk::with_capacity(10 << 20);
     let options = StoreOptions { reserve_bytes: Some(6 << 20), ..options() };
