@@ -10,9 +10,8 @@ use super::directory_plan::{
 use super::error::StoreError;
 use super::manifest::{Closed, ManifestState, VolumeState};
 use super::mark::Marks;
-use super::needle::Kind;
 use super::open::OpenReport;
-use super::recovery_copy::read_copy;
+use super::recovery_copy::{closed_of, read_copy};
 use super::replay::{Which, replay};
 use super::segment_header::{SEGMENT_HEADER_BYTES, SEGMENT_VERSION, SegmentHeader};
 use super::{Identity, names};
@@ -105,15 +104,8 @@ fn copy_of(disk: &dyn Disk, identity: &Identity, header: &SegmentHeader) -> Resu
         let all = Closed { end: file.len()?, next: header.next, edition: header.edition, ..Closed::default() };
         let which = Which { identity, volume, state: &state, base, closed: Some(all), mark: None, chain: None };
         let sight = read_copy(&*file, &which, &all, false, &mut |_| ())?;
-        let count = |kind| sight.found.iter().filter(|found| found.kind == kind).count() as u64;
-        let end = sight.found.last().map_or(SEGMENT_HEADER_BYTES as u64, |last| last.position + last.bytes);
-        Ok((end == all.end).then(|| Closed {
-            needles: sight.found.len() as u64,
-            objects: count(Kind::Put),
-            tombstones: count(Kind::Tombstone),
-            digest: sight.digest,
-            ..all
-        }))
+        let (closed, ends) = closed_of(&sight, &all);
+        Ok(ends.then_some(closed))
     };
     look().map_err(StoreError::io(disk, &name, "read"))
 }

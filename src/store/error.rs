@@ -79,14 +79,6 @@ pub enum StoreError {
         /// What is there.
         found: &'static str,
     },
-    /// The list of volumes is gone, and a compacted segment cannot be placed without it.
-    #[error(
-        "{place}: is a compacted segment, and without the manifest it is not known what it replaces; restore the file manifest from a backup"
-    )]
-    Compacted {
-        /// The directory and file.
-        place: String,
-    },
     /// The options contradict each other or the format.
     #[error("option {option} = {value}: {reason}")]
     Options {
@@ -134,7 +126,6 @@ impl StoreError {
             | Self::Manifest { .. }
             | Self::NumbersUsedUp { .. }
             | Self::NoFile { .. }
-            | Self::Compacted { .. }
             | Self::Io { .. } => Blame::Disk,
         }
     }

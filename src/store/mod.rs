@@ -20,6 +20,7 @@ mod needle;
 mod offline;
 mod open;
 mod owner;
+mod rebuild;
 mod recovery;
 mod recovery_copy;
 mod reindex;

@@ -75,6 +75,21 @@ pub(super) fn read_copy(
     Ok(sight)
 }
 
+/// What the manifest says of a copy that was read, by its needles, and whether it ends with one of them. A copy is cut to
+/// that before it is published.
+pub(super) fn closed_of(sight: &CopySight, all: &Closed) -> (Closed, bool) {
+    let count = |kind| sight.found.iter().filter(|found| found.kind == kind).count() as u64;
+    let end = sight.found.last().map_or(SEGMENT_HEADER_BYTES as u64, |last| last.position + last.bytes);
+    let closed = Closed {
+        needles: sight.found.len() as u64,
+        objects: count(Kind::Put),
+        tombstones: count(Kind::Tombstone),
+        digest: sight.digest,
+        ..*all
+    };
+    (closed, end == all.end)
+}
+
 impl Recovery<'_> {
     /// The index of a compacted segment, from its file.
     pub(super) fn copied(&mut self, which: &Which<'_>, closed: Closed) -> Result<Mended, StoreError> {

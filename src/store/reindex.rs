@@ -3,30 +3,24 @@
 //! Runs in the command line's process, under the directory's lock. Always: no segment file is written, cut or renamed;
 //! the manifest that was there is kept under another name; doing it again gives the same.
 //!
-//! A manifest from segments says: salt and generation as their headers have them; each segment closed where its needles
-//! end, but those that the mark file names as open; sealed if the SEAL is there; damaged what does not verify. Which
-//! epochs were begun and never used is lost with the old one, so each volume goes on two epochs higher.
+//! How a manifest comes from segments is in [`rebuild`](super::rebuild).
 
 use super::damage::Damage;
 use super::error::StoreError;
-use super::manifest::{Closed, MANIFEST_MAGIC, MANIFEST_VERSION, ManifestState, Record, VolumeState};
+use super::manifest::{Closed, ManifestState, VolumeState};
 use super::mark::Marks;
-use super::needle::Kind;
 use super::offline::DamageAt;
 use super::open::{is_formatted, read_manifest, read_marks, take_lock};
 use super::recovery::mark_of;
-use super::recovery_copy::read_copy;
-use super::replay::{Found, Replayed, Which, replay};
-use super::segment_header::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::recovery_copy::{CopySight, read_copy};
+use super::replay::{Replayed, Which, replay};
 use super::snapshot::{self, Draft};
 use super::superblock::SuperblockContent;
 use super::{Identity, names};
-use crate::base::ids::{Epoch, Sequence, VolumeId};
-use crate::base::random::Random;
+use crate::base::ids::{Sequence, VolumeId};
 use crate::disk::{Disk, File, Lock, Open};
-use crate::journal::{CHAIN_START, Case, Plan, Proof, RecordLog, plan};
+use crate::journal::{CHAIN_START, Case, Plan, plan};
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -92,13 +86,14 @@ pub fn reindex(disk: &dyn Disk, progress: &mut dyn FnMut(u64, u64)) -> Result<Re
     Ok(work.outcome)
 }
 
-struct Work<'a> {
-    disk: &'a dyn Disk,
-    identity: Identity,
-    marks: Marks,
-    outcome: Reindexed,
-    done: u64,
-    total: u64,
+/// What both parts work with.
+pub(super) struct Work<'a> {
+    pub disk: &'a dyn Disk,
+    pub identity: Identity,
+    pub marks: Marks,
+    pub outcome: Reindexed,
+    pub done: u64,
+    pub total: u64,
     progress: &'a mut dyn FnMut(u64, u64),
     _lock: Box<dyn Lock>,
 }
@@ -114,7 +109,7 @@ impl Work<'_> {
         Ok(entries.iter().filter(|entry| named(&entry.name).is_some()).map(|entry| entry.bytes).sum())
     }
 
-    fn open(&self, name: &str) -> Result<Option<Arc<dyn File>>, StoreError> {
+    pub(super) fn open(&self, name: &str) -> Result<Option<Arc<dyn File>>, StoreError> {
         match self.disk.open(name, Open::Read) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -122,20 +117,47 @@ impl Work<'_> {
         }
     }
 
-    fn leave(&mut self, file: String, why: &str) {
+    pub(super) fn leave(&mut self, file: String, why: &str) {
         self.outcome.left.push(Left { file, why: why.to_string() });
     }
 
     /// Walks a segment, telling of progress.
-    fn walk(&mut self, which: &Which<'_>, file: &dyn File, verify_from: Sequence) -> Result<Replayed, StoreError> {
+    pub(super) fn walk(
+        &mut self,
+        which: &Which<'_>,
+        file: &dyn File,
+        verify_from: Sequence,
+    ) -> Result<Replayed, StoreError> {
         let (done, total) = (self.done, self.total);
         let progress = &mut self.progress;
         let walked = replay(file, which, verify_from, &mut |within| progress(done + within, total));
         let replayed = walked.map_err(StoreError::io(self.disk, &which.name(), "read"))?;
-        self.done += replayed.file_bytes;
         self.outcome.bytes += replayed.file_bytes;
-        (self.progress)(self.done, total);
+        self.pass(replayed.file_bytes);
         Ok(replayed)
+    }
+
+    /// Walks a compacted segment, telling of progress.
+    pub(super) fn walk_copy(
+        &mut self,
+        which: &Which<'_>,
+        closed: &Closed,
+        file: &dyn File,
+        verify: bool,
+    ) -> Result<CopySight, StoreError> {
+        let (done, total) = (self.done, self.total);
+        let progress = &mut self.progress;
+        let read = read_copy(file, which, closed, verify, &mut |within| progress(done + within, total));
+        let sight = read.map_err(StoreError::io(self.disk, &which.name(), "read"))?;
+        self.outcome.bytes += sight.file_bytes;
+        self.pass(sight.file_bytes);
+        Ok(sight)
+    }
+
+    /// So many bytes are done, or need not be read.
+    pub(super) fn pass(&mut self, bytes: u64) {
+        self.done += bytes;
+        (self.progress)(self.done, self.total);
     }
 
     fn index_volume(&mut self, volume: VolumeId, state: &VolumeState) -> Result<(), StoreError> {
@@ -199,13 +221,7 @@ impl Work<'_> {
 
     /// As [`index_segment`](Self::index_segment), of a compacted segment: only if its needles are those that were copied.
     fn index_copy(&mut self, which: &Which<'_>, closed: &Closed, file: &dyn File) -> Result<Option<Plan>, StoreError> {
-        let (done, total) = (self.done, self.total);
-        let progress = &mut self.progress;
-        let read = read_copy(file, which, closed, false, &mut |within| progress(done + within, total));
-        let sight = read.map_err(StoreError::io(self.disk, &which.name(), "read"))?;
-        self.done += sight.file_bytes;
-        self.outcome.bytes += sight.file_bytes;
-        (self.progress)(self.done, total);
+        let sight = self.walk_copy(which, closed, file, false)?;
         let case = if sight.doubts.is_empty() { Case::A } else { Case::C };
         let plan = Plan {
             cases: vec![case],
@@ -243,125 +259,5 @@ impl Work<'_> {
                 what: Damage::Checksum.to_string(),
             });
         }
-    }
-
-    /// Makes the manifest from the segments.
-    fn rebuild(&mut self) -> Result<ManifestState, StoreError> {
-        let found = self.headers()?;
-        let mut state = ManifestState::default();
-        for (volume, (header, bases)) in found {
-            let mut volume_state =
-                VolumeState { salt: header.salt, generation: header.generation, ..VolumeState::default() };
-            for base in bases {
-                volume_state.segments.insert(base, (Epoch(0), None));
-            }
-            self.facts(volume, &mut volume_state)?;
-            state.volumes.insert(volume, volume_state);
-        }
-        let taken = self.disk.list().map_err(StoreError::io(self.disk, "", "list"))?;
-        if taken.iter().any(|entry| entry.name == names::MANIFEST) {
-            let free = (0..u32::MAX).map(|number| names::aside(names::MANIFEST, number));
-            let aside = free.into_iter().find(|aside| taken.iter().all(|entry| entry.name != *aside));
-            let aside = aside.expect("a directory holds fewer files than there are numbers");
-            let set_aside = self.disk.rename(names::MANIFEST, &aside);
-            set_aside.map_err(StoreError::io(self.disk, names::MANIFEST, "set aside"))?;
-            self.outcome.manifest_aside = Some(aside);
-        }
-        let replace = || -> io::Result<RecordLog> {
-            let records: Vec<_> = state.records().iter().map(Record::encode).collect();
-            let head = (MANIFEST_MAGIC, MANIFEST_VERSION, Random::default().number()?, self.identity.disk.0);
-            RecordLog::replace(self.disk, names::MANIFEST, head, &records)
-        };
-        replace().map_err(StoreError::io(self.disk, names::MANIFEST, "write"))?;
-        self.outcome.manifest_rebuilt = true;
-        Ok(state)
-    }
-
-    /// The segments of this disk by volume: a whole header of one of them, and where each begins.
-    fn headers(&mut self) -> Result<BTreeMap<VolumeId, (SegmentHeader, Vec<Sequence>)>, StoreError> {
-        let entries = self.disk.list().map_err(StoreError::io(self.disk, "", "list"))?;
-        let mut found: BTreeMap<VolumeId, (Option<SegmentHeader>, Vec<Sequence>)> = BTreeMap::new();
-        for entry in entries {
-            let Some((volume, base, edition)) = names::parse_edition(&entry.name) else { continue };
-            if edition > 0 {
-                // Which of two that overlap counts, only the manifest knew.
-                return Err(StoreError::Compacted { place: format!("{}/{}", self.disk.place(), entry.name) });
-            }
-            let mut sector = [0; SEGMENT_HEADER_BYTES];
-            let Some(file) = self.open(&entry.name)? else { continue };
-            file.read_at(&mut sector, 0).map_err(StoreError::io(self.disk, &entry.name, "read"))?;
-            let header = SegmentHeader::parse(&sector);
-            if header.is_some_and(|its| (its.disk, its.volume, its.base) != (self.identity.disk, volume, base)) {
-                self.leave(entry.name, "its header names another disk or segment; the next start sets it aside");
-                continue;
-            }
-            let (known, bases) = found.entry(volume).or_default();
-            *known = known.or(header);
-            bases.push(base);
-            // Read once for the manifest, and once for the index file.
-            self.total += 2 * entry.bytes;
-        }
-        let mut whole = BTreeMap::new();
-        for (volume, (header, bases)) in found {
-            match header {
-                Some(header) => {
-                    whole.insert(volume, (header, bases));
-                }
-                None => {
-                    for base in bases {
-                        let file = names::segment(volume, base);
-                        self.leave(
-                            file,
-                            "no header of its volume verifies, so its key is lost; the next start sets it aside",
-                        );
-                    }
-                }
-            }
-        }
-        Ok(whole)
-    }
-
-    /// What the segments of a volume say: where each ends, epochs, the seal, damage.
-    fn facts(&mut self, volume: VolumeId, state: &mut VolumeState) -> Result<(), StoreError> {
-        let (identity, marks) = (self.identity, self.marks.clone());
-        let mark = mark_of(&marks, volume);
-        let mut chain = Some(CHAIN_START);
-        let (mut epoch, mut next, mut sealed) = (Epoch(0), Sequence(0), false);
-        let bases: Vec<Sequence> = state.segments.keys().copied().collect();
-        for base in bases {
-            let which = Which { identity: &identity, volume, state, base, closed: None, mark, chain };
-            let name = which.name();
-            let Some(file) = self.open(&name)? else { continue };
-            let is_open = mark.is_some_and(|mark| mark.base == base);
-            let proof = Proof { closed: !is_open, ..which.proof() };
-            let verify_from = if is_open { proof.synced } else { Sequence(u64::MAX) };
-            let replayed = self.walk(&which, &*file, verify_from)?;
-            let plan = plan(&replayed.sight, &proof);
-            chain = plan.cases.iter().all(|case| *case == Case::A).then_some(plan.chain);
-            epoch = epoch.max(replayed.sight.epoch);
-            next = next.max(plan.next);
-            sealed |= replayed.found.iter().any(|found| found.kind == Kind::Seal);
-            if !is_open {
-                state.segments.insert(base, (Epoch(0), Some(closed(&replayed.found, &plan))));
-                let damaged = plan.damaged.iter().filter(|(range, _)| !range.is_empty());
-                state.damaged.extend(damaged.map(|(range, _)| (Sequence(range.start), range.end - range.start)));
-            }
-        }
-        state.sealed = sealed;
-        state.epochs.insert(Epoch(epoch.0.saturating_add(1)), next);
-        Ok(())
-    }
-}
-
-fn closed(found: &[Found], plan: &Plan) -> Closed {
-    let count = |kind: Kind| found.iter().filter(|found| found.kind == kind).count() as u64;
-    Closed {
-        end: plan.end,
-        next: plan.next,
-        needles: found.len() as u64,
-        objects: count(Kind::Put),
-        tombstones: count(Kind::Tombstone),
-        chain: plan.chain,
-        ..Closed::default()
     }
 }

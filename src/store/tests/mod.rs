@@ -11,6 +11,7 @@ mod full;
 mod golden;
 mod model;
 mod parse;
+mod rebuild;
 mod recover;
 mod reindex;
 mod review;
