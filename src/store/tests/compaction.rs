@@ -5,27 +5,28 @@ use super::world::*;
 use crate::base::ids::ObjectId;
 use crate::disk::{Disk, MemoryDisk};
 use crate::store::{AppendError, Appended, CompactionStep, Entry, Opened, StoreOptions, inspect, verify};
-use std::collections::HashMap;
 
 const GARBAGE_PERCENT: u64 = 20;
 const ROOM: u64 = 1 << 30;
 
 /// One step, with what the io layer does about it; false when nothing is worth doing.
 pub fn compact_once(opened: &mut Opened) -> bool {
-    match opened.compaction.step(GARBAGE_PERCENT, ROOM, false) {
-        CompactionStep::Rest => false,
-        CompactionStep::Worked(_) => true,
+    compact_with(opened, ROOM, false)
+}
+
+/// The same, with what a copy may take, and whether room is short; an obstacle fails the test.
+pub fn compact_with(opened: &mut Opened, room: u64, tight: bool) -> bool {
+    match opened.compaction.step(GARBAGE_PERCENT, room, tight) {
+        CompactionStep::Rest => return false,
+        CompactionStep::Worked(_) => {}
         CompactionStep::Publish(compacted) => {
             let published = opened.appender.publish_compacted(&compacted).expect("the manifest has room");
             opened.compaction.published(&compacted, published);
-            true
         }
-        CompactionStep::Roll(volume) => {
-            opened.appender.roll(volume).expect("a segment can be closed");
-            true
-        }
+        CompactionStep::Roll(volume) => opened.appender.roll(volume).expect("a segment can be closed"),
         CompactionStep::GaveUp(obstacle) => panic!("{obstacle}"),
     }
+    true
 }
 
 pub fn compact_all(opened: &mut Opened) {
@@ -41,15 +42,8 @@ pub fn compact_all(opened: &mut Opened) {
 pub fn compact_tight(opened: &mut Opened, disk: &MemoryDisk) {
     for _ in 0..100_000 {
         let room = disk.space().unwrap().free.saturating_sub(opened.reserve.missing_bytes());
-        match opened.compaction.step(GARBAGE_PERCENT, room + opened.reserve.compaction_bytes(), true) {
-            CompactionStep::Rest => return,
-            CompactionStep::Publish(compacted) => {
-                let published = opened.appender.publish_compacted(&compacted).unwrap();
-                opened.compaction.published(&compacted, published);
-            }
-            CompactionStep::Roll(volume) => opened.appender.roll(volume).unwrap(),
-            CompactionStep::Worked(_) => {}
-            CompactionStep::GaveUp(obstacle) => panic!("{obstacle}"),
+        if !compact_with(opened, room + opened.reserve.compaction_bytes(), true) {
+            return;
         }
     }
     panic!("compaction does not end: {:?}", opened.compaction.report());
@@ -233,21 +227,11 @@ fn random_work_with_compaction_agrees_with_a_model() {
         let mut dice = Dice(seed);
         let disk = MemoryDisk::new();
         let mut opened = try_store(&disk, &options()).unwrap();
-        let mut model: HashMap<ObjectId, Option<Vec<u8>>> = HashMap::new();
-        let mut ids: Vec<ObjectId> = Vec::new();
+        let mut shelf = Shelf::default();
         for turn in 0..600u64 {
             match dice.below(20) {
-                0..8 => {
-                    let bytes = content(turn, [0, 60, 600, 7000][dice.below(4) as usize]);
-                    let id = store_one(&mut opened, &bytes, turn, true);
-                    model.insert(id, Some(bytes));
-                    ids.push(id);
-                }
-                8..13 if !ids.is_empty() => {
-                    let id = ids[dice.below(ids.len() as u64) as usize];
-                    delete(&mut opened, id).unwrap();
-                    model.insert(id, None);
-                }
+                0..8 => shelf.put(&mut opened, &mut dice, turn),
+                8..13 => shelf.delete(&mut opened, &mut dice),
                 13 => opened.appender.idle().unwrap(),
                 14 if dice.once_in(4) => {
                     opened = reopened(opened, &disk);
@@ -263,13 +247,13 @@ fn random_work_with_compaction_agrees_with_a_model() {
         compact_all(&mut opened);
         let check = |opened: &Opened| {
             let view = opened.catalog.view();
-            for (id, expected) in &model {
+            for (id, expected) in &shelf.model {
                 assert_eq!(&read(&view, *id).unwrap(), expected, "seed {seed}: {id}");
             }
         };
         check(&opened);
         let stats = opened.catalog.stats();
-        assert_eq!(stats.objects, model.values().flatten().count() as u64, "seed {seed}");
+        assert_eq!(stats.objects, shelf.model.values().flatten().count() as u64, "seed {seed}");
         drop(opened);
         let opened = try_store(&disk.crash_clean(), &options()).unwrap();
         check(&opened);

@@ -34,21 +34,11 @@ fn worked(seed: u64, stop: Stop) -> (MemoryDisk, Model) {
     let mut dice = Dice(seed);
     let disk = MemoryDisk::new();
     let mut opened = try_store(&disk, &options(seed)).unwrap();
-    let mut model = Model::new();
-    let mut ids: Vec<ObjectId> = Vec::new();
+    let mut shelf = Shelf::default();
     for turn in 0..400 {
         match dice.below(20) {
-            0..8 => {
-                let bytes = content(turn, [0, 60, 600, 7000][dice.below(4) as usize]);
-                let id = store_one(&mut opened, &bytes, turn, true);
-                model.insert(id, Some(bytes));
-                ids.push(id);
-            }
-            8..14 if !ids.is_empty() => {
-                let id = ids[dice.below(ids.len() as u64) as usize];
-                delete(&mut opened, id).unwrap();
-                model.insert(id, None);
-            }
+            0..8 => shelf.put(&mut opened, &mut dice, turn),
+            8..14 => shelf.delete(&mut opened, &mut dice),
             14 => opened.appender.idle().unwrap(),
             _ => {
                 for _ in 0..dice.below(30) {
@@ -58,7 +48,7 @@ fn worked(seed: u64, stop: Stop) -> (MemoryDisk, Model) {
         }
     }
     let disk = stopped(opened, &disk, stop, &mut dice);
-    (disk, model)
+    (disk, shelf.model)
 }
 
 fn stopped(mut opened: Opened, disk: &MemoryDisk, stop: Stop, dice: &mut Dice) -> MemoryDisk {

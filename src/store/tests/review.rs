@@ -9,7 +9,6 @@ use crate::base::clock::ManualClock;
 use crate::base::ids::ObjectId;
 use crate::disk::{Call, Disk, Fault, FaultPlan, Faults, FaultyDisk, MemoryDisk, Open};
 use crate::store::{AppendError, CompactionStep, Entry, Obstacle, Opened, StoreOptions, open};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 const EIO: i32 = 5;
@@ -217,21 +216,11 @@ fn power_cuts_between_the_steps_of_compaction_change_no_answer() {
         let mut dice = Dice(seed);
         let mut disk = MemoryDisk::new();
         let mut opened = try_store(&disk, &options()).unwrap();
-        let mut model: HashMap<ObjectId, Option<Vec<u8>>> = HashMap::new();
-        let mut ids: Vec<ObjectId> = Vec::new();
+        let mut shelf = Shelf::default();
         for turn in 0..250u64 {
             match dice.below(24) {
-                0..8 => {
-                    let bytes = content(turn, [0, 60, 600, 7000][dice.below(4) as usize]);
-                    let id = store_one(&mut opened, &bytes, turn, true);
-                    assert!(model.insert(id, Some(bytes)).is_none(), "seed {seed}: {id} again");
-                    ids.push(id);
-                }
-                8..14 if !ids.is_empty() => {
-                    let id = ids[dice.below(ids.len() as u64) as usize];
-                    delete(&mut opened, id).unwrap();
-                    model.insert(id, None);
-                }
+                0..8 => shelf.put(&mut opened, &mut dice, turn),
+                8..14 => shelf.delete(&mut opened, &mut dice),
                 14 => opened.appender.idle().unwrap(),
                 15 => drop(opened.snapshots.step_after(0).unwrap()),
                 16 => {
@@ -241,10 +230,10 @@ fn power_cuts_between_the_steps_of_compaction_change_no_answer() {
                     let report = &opened.report;
                     assert!(report.damages.is_empty() && report.findings.is_empty(), "seed {seed}: {report:?}");
                     let view = opened.catalog.view();
-                    for (id, expected) in &model {
+                    for (id, expected) in &shelf.model {
                         assert_eq!(&read(&view, *id).unwrap(), expected, "seed {seed}: {id}");
                     }
-                    let objects = model.values().flatten().count() as u64;
+                    let objects = shelf.model.values().flatten().count() as u64;
                     assert_eq!(opened.catalog.stats().objects, objects, "seed {seed}");
                 }
                 17 if dice.once_in(3) => {

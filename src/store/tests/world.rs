@@ -8,6 +8,7 @@ use crate::store::{
     AppendError, Appended, Entry, Head, Located, Opened, StoreError, StoreOptions, View, VolumeNumbers, open,
 };
 use bytes::Bytes;
+use std::collections::HashMap;
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -152,5 +153,32 @@ impl Dice {
     /// True once in `times`.
     pub fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
+    }
+}
+
+/// What a store must hold, for tests that do one thing at random after another and sync each.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    /// Content by id; none: deleted.
+    pub model: HashMap<ObjectId, Option<Vec<u8>>>,
+    ids: Vec<ObjectId>,
+}
+
+impl Shelf {
+    /// Stores one object of a random size; `number` tells its content.
+    pub fn put(&mut self, opened: &mut Opened, dice: &mut Dice, number: u64) {
+        let bytes = content(number, [0, 60, 600, 7000][dice.below(4) as usize]);
+        let id = store_one(opened, &bytes, number, true);
+        assert!(self.model.insert(id, Some(bytes)).is_none(), "{id} again");
+        self.ids.push(id);
+    }
+
+    /// Deletes one of those that were ever stored, if there are any; it may be gone already.
+    pub fn delete(&mut self, opened: &mut Opened, dice: &mut Dice) {
+        if !self.ids.is_empty() {
+            let id = self.ids[dice.below(self.ids.len() as u64) as usize];
+            delete(opened, id).unwrap();
+            self.model.insert(id, None);
+        }
     }
 }
