@@ -45,7 +45,7 @@ impl Appender {
     }
 
     /// A clean stop: everything is synced, marked, and the mark file says so. Index files that are missing are written
-    /// before; without one the next start walks its segment, which is no error (see [`Snapshots::trouble`]).
+    /// before; without one the next start walks its segment, which is no error (see [`Snapshots::trouble`](crate::store::Snapshots::trouble)).
     ///
     /// # Errors
     /// [`AppendError::Failed`]; the next start then treats the stop as unclean.

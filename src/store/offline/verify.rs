@@ -55,7 +55,7 @@ pub struct DamageAt {
 /// Reads every needle and every block of a data directory. `progress` is told bytes done and bytes in all.
 ///
 /// # Errors
-/// As for [`inspect`]; damage is in the outcome.
+/// As for [`inspect`](super::inspect); damage is in the outcome.
 pub fn verify(disk: &dyn Disk, progress: &mut dyn FnMut(u64, u64)) -> Result<Verification, StoreError> {
     let look = Look::at(disk)?;
     let mut outcome = Verification::default();
