@@ -68,8 +68,11 @@ impl Compactor {
                             wake();
                         }
                         log::info!("disk {}: compaction: {} is in place", self.unit.place, compacted);
+                        return Duration::ZERO;
                     }
-                    return Duration::ZERO;
+                    // What kept it from its place would keep the next copy from it too.
+                    log::warn!("disk {}: compaction: {} was not published", self.unit.place, compacted);
+                    return AFTER_OBSTACLE;
                 }
                 Err(TryRecvError::Empty) => return LOOK_UP,
                 // The lane has ended, or the disk failed under it.

@@ -30,6 +30,8 @@ pub(super) fn mark(target: &Target) {
             return;
         }
         Ok(false) => {}
+        // Its segment was replaced a moment ago: whoever asks again finds it in another.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
         // Who cannot read it cannot say that it is damaged.
         Err(error) => return unit.read_error(&error),
     }

@@ -301,7 +301,11 @@ impl Segment {
     fn is_doubtful(&self, sequence: Sequence) -> bool {
         match &self.index {
             Index::Dense(_) => false,
-            Index::Sparse { doubts, .. } => doubts.iter().any(|range| range.contains(&sequence.0)),
+            Index::Sparse { doubts, .. } => {
+                // In the order of their sequences, as the walk met them.
+                let before = doubts.partition_point(|range| range.end <= sequence.0);
+                doubts.get(before).is_some_and(|range| range.contains(&sequence.0))
+            }
         }
     }
 
