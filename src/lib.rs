@@ -7,6 +7,7 @@ pub mod disk;
 pub mod handler;
 pub mod io;
 pub mod journal;
+pub mod master;
 pub mod metrics;
 pub mod net;
 pub mod node;

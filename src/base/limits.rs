@@ -99,6 +99,30 @@ pub const OUTPUT_BYTES_MAX: usize = 2 * PIECE_BYTES;
 /// before it takes no further request.
 pub const LOOSE_BYTES_MAX: usize = 64 << 10;
 
+/// The longest path of a name.
+pub const PATH_BYTES_MAX: usize = 4096;
+
+/// The longest name in a directory, as on most file systems.
+pub const COMPONENT_BYTES_MAX: usize = 255;
+
+/// Chunks of one file: 128 GiB. The list of them is one value of the metadata state and one frame on the wire.
+pub const FILE_CHUNKS_MAX: usize = 16 << 10;
+
+/// Chunks in one answer to a lookup; further ones are asked for. With it the answer stays below [`LOOSE_BYTES_MAX`].
+pub const LOOKUP_CHUNKS_MAX: usize = 2048;
+
+/// Bytes of one page of a listing.
+pub const LISTING_BYTES_MAX: usize = 48 << 10;
+
+/// Entries of one page of a listing.
+pub const LISTING_ENTRIES_MAX: usize = 4096;
+
+/// Answers to changes that are kept for each session, so that a change that is sent again is answered and not done again.
+pub const SESSION_ANSWERS_MAX: usize = 1024;
+
+/// Gaps between the finished numbers of a session, above which it takes no further change.
+pub const SESSION_GAPS_MAX: usize = 4096;
+
 const _: () = assert!(CHUNK_BYTES_MAX.is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(PIECE_BYTES.is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(READ_BUFFER_BYTES >= BODY_COPIED_BYTES_MAX);

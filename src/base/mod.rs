@@ -10,6 +10,7 @@ pub mod completion;
 pub mod ids;
 pub mod limits;
 pub mod mailbox;
+pub mod path;
 pub mod payload;
 pub mod planted;
 pub mod progress;

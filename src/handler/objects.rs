@@ -114,6 +114,7 @@ impl Service for Handler {
             Operation::Get { id, range } => self.read(id, range, false, call),
             Operation::Stat(id) => self.read(id, None, true, call),
             Operation::Delete(id) => self.delete(id, call),
+            Operation::Name(_) => Outcome::Answered(Answer::refused(Status::Unavailable, "this node has no master")),
             Operation::Scrub { now } => Outcome::Answered(answers::of_scrub(&self.disks.scrub(now))),
             Operation::Status => Outcome::Answered(Answer::Status(self.status.describe(&self.disks))),
         }

@@ -1,6 +1,6 @@
 //! What an operation ends in, freed from the protocol that carries it.
 
-use super::{Attributes, Pieces, Stage, Status};
+use super::{Attributes, NameAnswer, Pieces, Stage, Status};
 use crate::base::budget::Reservation;
 use crate::base::ids::{ContentHash, ObjectId};
 use bytes::Bytes;
@@ -24,6 +24,8 @@ pub enum Answer {
     Stat(Arc<Meta>),
     /// The object is deleted; a repeat says the same.
     Deleted(Durability),
+    /// About names.
+    Name(NameAnswer),
     /// The node, or the scrub of its disks, as a JSON text.
     Status(Bytes),
     /// It was not done.

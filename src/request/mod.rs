@@ -2,6 +2,7 @@
 
 mod answer;
 mod attributes;
+mod name;
 mod operation;
 mod responder;
 mod service;
@@ -9,6 +10,10 @@ mod status;
 
 pub use answer::{Answer, Content, Durability, Limits, Meta, Piece, Refusal, Stored};
 pub use attributes::{Attributes, BadAttributes};
+pub use name::{
+    Change, ChangeRequest, Changed, Condition, Entry, List, Listing, Lookup, NameAnswer, NameFacts, NameKind,
+    NameOperation, Removal, Session, SessionAct, Usage, path_status,
+};
 pub use operation::{ByteRange, Operation, Put, Unsatisfiable};
 pub use responder::{Completed, RequestKey, Responder};
 pub use service::{Call, Outcome, Pieces, Service};

@@ -1,6 +1,6 @@
 //! What a client can ask for, freed from the protocol that it came by.
 
-use super::{Attributes, Durability};
+use super::{Attributes, Durability, NameOperation};
 use crate::base::ids::{ObjectId, Origin};
 use crate::base::payload::Payload;
 pub use crate::base::range::{ByteRange, Unsatisfiable};
@@ -24,6 +24,8 @@ pub enum Operation {
     Stat(ObjectId),
     /// Deletes an object.
     Delete(ObjectId),
+    /// Asks of names.
+    Name(NameOperation),
     /// Describes the node, as JSON.
     Status,
     /// Describes the scrub of each disk, as JSON.

@@ -43,6 +43,34 @@ pub enum Status {
     BadFrame = 16,
     /// The peer was too slow or silent; the connection ends.
     TooSlow = 17,
+    /// A path or a name in it is over its limit.
+    PathTooLong = 18,
+    /// A path holds what no path may hold.
+    BadPath = 19,
+    /// The directory above the name is not there.
+    ParentNotFound = 20,
+    /// What must be a directory is a file.
+    NotADirectory = 21,
+    /// What must be a file is a directory.
+    IsADirectory = 22,
+    /// The directory holds something.
+    DirectoryNotEmpty = 23,
+    /// The name is taken.
+    AlreadyExists = 24,
+    /// The name leads to another version than the one that was named.
+    VersionMismatch = 25,
+    /// A directory cannot be moved into itself, nor the root moved or removed.
+    IntoItself = 26,
+    /// The cursor is not one of this directory.
+    BadCursor = 27,
+    /// A chunk of the commit is not there, or is not on the disk yet.
+    NoSuchChunk = 28,
+    /// A chunk of the commit is of another session, of a file, or was put by id.
+    ForeignChunk = 29,
+    /// The session was closed, or never opened: open another.
+    SessionUnknown = 30,
+    /// The number was used so long ago that its answer is not known any more.
+    OutcomeForgotten = 31,
 }
 
 /// What a client should do.
@@ -67,7 +95,7 @@ pub enum Class {
 
 impl Status {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 32] = [
         Self::Ok,
         Self::NotFound,
         Self::RangeNotSatisfiable,
@@ -86,6 +114,20 @@ impl Status {
         Self::Internal,
         Self::BadFrame,
         Self::TooSlow,
+        Self::PathTooLong,
+        Self::BadPath,
+        Self::ParentNotFound,
+        Self::NotADirectory,
+        Self::IsADirectory,
+        Self::DirectoryNotEmpty,
+        Self::AlreadyExists,
+        Self::VersionMismatch,
+        Self::IntoItself,
+        Self::BadCursor,
+        Self::NoSuchChunk,
+        Self::ForeignChunk,
+        Self::SessionUnknown,
+        Self::OutcomeForgotten,
     ];
 
     /// The number on the wire.
@@ -122,6 +164,20 @@ impl Status {
             Self::Internal => "INTERNAL",
             Self::BadFrame => "BAD_FRAME",
             Self::TooSlow => "TOO_SLOW",
+            Self::PathTooLong => "PATH_TOO_LONG",
+            Self::BadPath => "BAD_PATH",
+            Self::ParentNotFound => "PARENT_NOT_FOUND",
+            Self::NotADirectory => "NOT_A_DIRECTORY",
+            Self::IsADirectory => "IS_A_DIRECTORY",
+            Self::DirectoryNotEmpty => "DIRECTORY_NOT_EMPTY",
+            Self::AlreadyExists => "ALREADY_EXISTS",
+            Self::VersionMismatch => "VERSION_MISMATCH",
+            Self::IntoItself => "INTO_ITSELF",
+            Self::BadCursor => "BAD_CURSOR",
+            Self::NoSuchChunk => "NO_SUCH_CHUNK",
+            Self::ForeignChunk => "FOREIGN_CHUNK",
+            Self::SessionUnknown => "SESSION_UNKNOWN",
+            Self::OutcomeForgotten => "OUTCOME_FORGOTTEN",
         }
     }
 
@@ -130,15 +186,28 @@ impl Status {
     pub fn class(self) -> Class {
         match self {
             Self::Ok => Class::Done,
-            Self::NotFound => Class::Fact,
+            Self::NotFound
+            | Self::ParentNotFound
+            | Self::NotADirectory
+            | Self::IsADirectory
+            | Self::DirectoryNotEmpty
+            | Self::AlreadyExists
+            | Self::VersionMismatch => Class::Fact,
             Self::RangeNotSatisfiable
             | Self::BadRequest
             | Self::UnknownOperation
             | Self::UnsupportedVersion
             | Self::TooLarge
-            | Self::Refused => Class::Mend,
+            | Self::Refused
+            | Self::PathTooLong
+            | Self::BadPath
+            | Self::IntoItself
+            | Self::BadCursor
+            | Self::NoSuchChunk
+            | Self::ForeignChunk
+            | Self::SessionUnknown => Class::Mend,
             Self::ChecksumMismatch | Self::Busy | Self::Unavailable | Self::Full => Class::Retry,
-            Self::TimedOut => Class::Unknown,
+            Self::TimedOut | Self::OutcomeForgotten => Class::Unknown,
             Self::ShuttingDown | Self::BadFrame | Self::TooSlow => Class::Reconnect,
             Self::Damaged | Self::Internal => Class::Report,
         }
@@ -147,7 +216,7 @@ impl Status {
     /// Whether the request was carried out or told a fact, rather than turned away.
     #[must_use]
     pub fn is_answer(self) -> bool {
-        matches!(self, Self::Ok | Self::NotFound | Self::RangeNotSatisfiable | Self::Damaged)
+        matches!(self.class(), Class::Done | Class::Fact) || matches!(self, Self::RangeNotSatisfiable | Self::Damaged)
     }
 }
 
@@ -195,6 +264,6 @@ mod tests {
             assert_eq!(usize::from(status.code()), place);
             assert_eq!(Status::of_code(status.code()), Some(status));
         }
-        assert_eq!(Status::of_code(18), None);
+        assert_eq!(Status::of_code(32), None);
     }
 }

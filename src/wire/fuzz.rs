@@ -89,6 +89,7 @@ fn request_of(operation: Operation) -> Request {
         Operation::Get { id, range } => Request::Get { id, range },
         Operation::Stat(id) => Request::Stat(id),
         Operation::Delete(id) => Request::Delete(id),
+        Operation::Name(operation) => Request::Name(operation),
         Operation::Status => Request::Status,
         Operation::Scrub { now } => Request::Scrub { now },
     }

@@ -11,6 +11,7 @@ mod get;
 mod header;
 mod hello;
 mod meta;
+mod name;
 mod object;
 mod opcode;
 mod operation;

@@ -4,7 +4,8 @@
 //! 0x00          none: the reply to a frame whose opcode cannot be known
 //! 0x01..=0x0f   the connection and the node: HELLO 1, PING 2, STATUS 3
 //! 0x10..=0x1f   objects: PUT 0x10, GET 0x11, STAT 0x12, DELETE 0x13
-//! 0x20..=0x3f   names
+//! 0x20..=0x3f   names: SESSION 0x20, COMMIT 0x21, MAKE_DIRECTORY 0x22, RENAME 0x23, REMOVE 0x24, SET_ATTRIBUTES 0x25,
+//!               LOOKUP 0x28, LIST 0x29, USAGE 0x2a, REMOVAL 0x2b
 //! 0x40..=0x5f   administration: SCRUB 0x40
 //! 0x60..=0x7f   between nodes
 //! 0x80..=0xff   never given out: for private use
@@ -31,6 +32,26 @@ pub enum Opcode {
     Stat = 0x12,
     /// Deletes an object.
     Delete = 0x13,
+    /// Opens, renews or closes a session.
+    Session = 0x20,
+    /// Gives a file its name and content.
+    Commit = 0x21,
+    /// Makes a directory.
+    MakeDirectory = 0x22,
+    /// Another name for a file or a directory.
+    Rename = 0x23,
+    /// Removes a file, a directory or a tree.
+    Remove = 0x24,
+    /// Other attributes for a file.
+    SetAttributes = 0x25,
+    /// What a name leads to.
+    Lookup = 0x28,
+    /// The names in a directory.
+    List = 0x29,
+    /// What is under a name.
+    Usage = 0x2a,
+    /// How far a removal in the background is.
+    Removal = 0x2b,
     /// The scrub of each disk, as JSON; starts a pass if it is asked to.
     Scrub = 0x40,
 }
@@ -40,8 +61,26 @@ const SMALL_BODY_BYTES_MAX: usize = 4 << 10;
 
 impl Opcode {
     /// All of them.
-    pub const ALL: [Self; 8] =
-        [Self::Hello, Self::Ping, Self::Status, Self::Put, Self::Get, Self::Stat, Self::Delete, Self::Scrub];
+    pub const ALL: [Self; 18] = [
+        Self::Hello,
+        Self::Ping,
+        Self::Status,
+        Self::Put,
+        Self::Get,
+        Self::Stat,
+        Self::Delete,
+        Self::Session,
+        Self::Commit,
+        Self::MakeDirectory,
+        Self::Rename,
+        Self::Remove,
+        Self::SetAttributes,
+        Self::Lookup,
+        Self::List,
+        Self::Usage,
+        Self::Removal,
+        Self::Scrub,
+    ];
 
     /// The opcode of a number, if this version knows it.
     #[must_use]
@@ -54,6 +93,16 @@ impl Opcode {
             0x11 => Some(Self::Get),
             0x12 => Some(Self::Stat),
             0x13 => Some(Self::Delete),
+            0x20 => Some(Self::Session),
+            0x21 => Some(Self::Commit),
+            0x22 => Some(Self::MakeDirectory),
+            0x23 => Some(Self::Rename),
+            0x24 => Some(Self::Remove),
+            0x25 => Some(Self::SetAttributes),
+            0x28 => Some(Self::Lookup),
+            0x29 => Some(Self::List),
+            0x2a => Some(Self::Usage),
+            0x2b => Some(Self::Removal),
             0x40 => Some(Self::Scrub),
             _ => None,
         }
@@ -76,6 +125,16 @@ impl Opcode {
             Self::Get => "GET",
             Self::Stat => "STAT",
             Self::Delete => "DELETE",
+            Self::Session => "SESSION",
+            Self::Commit => "COMMIT",
+            Self::MakeDirectory => "MAKE_DIRECTORY",
+            Self::Rename => "RENAME",
+            Self::Remove => "REMOVE",
+            Self::SetAttributes => "SET_ATTRIBUTES",
+            Self::Lookup => "LOOKUP",
+            Self::List => "LIST",
+            Self::Usage => "USAGE",
+            Self::Removal => "REMOVAL",
             Self::Scrub => "SCRUB",
         }
     }
@@ -88,6 +147,16 @@ impl Opcode {
             Self::Status => 0,
             Self::Scrub => super::scrub::SCRUB_BYTES,
             Self::Put => BODY_BYTES_MAX,
+            Self::Session
+            | Self::Commit
+            | Self::MakeDirectory
+            | Self::Rename
+            | Self::Remove
+            | Self::SetAttributes
+            | Self::Lookup
+            | Self::List
+            | Self::Usage
+            | Self::Removal => super::name::body_bytes_max(self),
             Self::Get => super::get::GET_BYTES,
             Self::Stat | Self::Delete => OBJECT_ID_BYTES,
         }

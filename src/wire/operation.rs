@@ -27,6 +27,16 @@ pub fn operation_of(opcode: Opcode, body: Bytes) -> Result<Operation, Refusal> {
         Opcode::Hello => {
             Err(Refusal::new(Status::BadRequest, "HELLO is the first frame of a connection, and comes once"))
         }
+        Opcode::Session
+        | Opcode::Commit
+        | Opcode::MakeDirectory
+        | Opcode::Rename
+        | Opcode::Remove
+        | Opcode::SetAttributes
+        | Opcode::Lookup
+        | Opcode::List
+        | Opcode::Usage
+        | Opcode::Removal => Ok(Operation::Name(super::name::parse_operation(opcode, &body)?)),
         Opcode::Put => Err(Refusal::new(Status::BadRequest, "the body of a PUT is not read as a whole")),
     }
 }

@@ -7,7 +7,7 @@ use super::meta::parse_meta;
 use super::object::parse_deleted;
 use super::put::parse_stored;
 use super::{BadBody, ContentHead, Header, Opcode, Welcome};
-use crate::request::{Durability, Meta, Refusal, Stage, Status, Stored};
+use crate::request::{Durability, Meta, NameAnswer, Refusal, Stage, Status, Stored};
 use bytes::Bytes;
 
 /// One frame of a reply.
@@ -27,6 +27,8 @@ pub enum Received {
     Stat(Meta),
     /// The object is deleted.
     Deleted(Durability),
+    /// About names.
+    Name(NameAnswer),
     /// The node, as a JSON text.
     Status(Bytes),
     /// The request was not done, or its content ends here.
@@ -71,6 +73,16 @@ impl Received {
             }
             Opcode::Stat => Self::Stat(parse_meta("reply to STAT", &mut Fields::new("reply to STAT", body))?),
             Opcode::Delete => Self::Deleted(parse_deleted(body)?),
+            Opcode::Session
+            | Opcode::Commit
+            | Opcode::MakeDirectory
+            | Opcode::Rename
+            | Opcode::Remove
+            | Opcode::SetAttributes
+            | Opcode::Lookup
+            | Opcode::List
+            | Opcode::Usage
+            | Opcode::Removal => Self::Name(super::name::parse_answer(opcode, body)?),
         })
     }
 }

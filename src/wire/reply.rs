@@ -96,6 +96,7 @@ pub fn encode_answer(to: ReplyTo, answer: Answer, more_follows: bool) -> Reply {
             encode_meta(&meta, &mut body);
             to.frame(true, &body, Vec::new())
         }
+        Answer::Name(answer) => to.frame(true, &super::name::encode_answer(&answer), Vec::new()),
         Answer::Deleted(durability) => to.frame(true, &encode_deleted(durability), Vec::new()),
         Answer::Refused(refusal) => encode_refusal(to, &refusal),
     }

@@ -7,7 +7,7 @@ use super::scrub::encode_scrub;
 use super::{ChecksumKind, Get, HEADER_BYTES, Header, Hello, Opcode, PutHead};
 use crate::base::ids::{ObjectId, Origin};
 use crate::base::limits::CHUNK_BYTES_MAX;
-use crate::request::{Attributes, ByteRange, Durability, Refusal, Status};
+use crate::request::{Attributes, ByteRange, Durability, NameOperation, Refusal, Status};
 use bytes::Bytes;
 
 /// A request, as a client says it.
@@ -39,6 +39,8 @@ pub enum Request {
     Stat(ObjectId),
     /// Deletes an object.
     Delete(ObjectId),
+    /// Asks of names.
+    Name(NameOperation),
     /// Describes the node.
     Status,
     /// Describes the scrub of each disk.
@@ -59,6 +61,7 @@ impl Request {
             Self::Get { .. } => Opcode::Get,
             Self::Stat(_) => Opcode::Stat,
             Self::Delete(_) => Opcode::Delete,
+            Self::Name(operation) => super::name::opcode_of(operation),
             Self::Status => Opcode::Status,
             Self::Scrub { .. } => Opcode::Scrub,
         }
@@ -111,6 +114,7 @@ impl Request {
                 (get.encode().to_vec(), Bytes::new())
             }
             Self::Stat(id) | Self::Delete(id) => (encode_object_id(*id).to_vec(), Bytes::new()),
+            Self::Name(operation) => (super::name::encode_operation(operation), Bytes::new()),
             Self::Status => (Vec::new(), Bytes::new()),
             Self::Scrub { now } => (encode_scrub(*now).to_vec(), Bytes::new()),
         }

@@ -188,6 +188,9 @@ impl Service for Scripted {
             }
             Operation::Stat(id) | Operation::Get { id, .. } => self.script(id.sequence.0, call),
             Operation::Delete(_) => Outcome::Answered(Answer::Deleted(Durability::Disk)),
+            Operation::Name(_) => {
+                Outcome::Answered(Answer::refused(larder::request::Status::Unavailable, "no names here"))
+            }
             Operation::Status | Operation::Scrub { .. } => Outcome::Answered(Answer::Status(Bytes::from_static(b"{}"))),
         }
     }
