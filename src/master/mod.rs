@@ -6,6 +6,8 @@
 
 pub mod command;
 pub mod error;
+pub mod hot;
+pub mod layers;
 pub mod table;
 
 pub use error::StateError;
