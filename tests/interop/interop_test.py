@@ -85,7 +85,7 @@ def check_errors(client):
     for unknown in (other_cookie, f"{volume}-ffffffff-{cookie}", f"ffffffff-1-{cookie}"):
         for call in (client.get, client.stat, client.delete):
             refused("NOT_FOUND", call, unknown)
-    refused("UNKNOWN_OPERATION", raw_request, client, 0x2A, b"")
+    refused("UNKNOWN_OPERATION", raw_request, client, 0x3A, b"")
     refused("UNKNOWN_OPERATION", raw_request, client, 0xFE, b"x" * 100_000)
     refused("BAD_REQUEST", raw_request, client, larder_client.GET, larder_client.encode_id(known))
     refused("BAD_REQUEST", raw_request, client, larder_client.HELLO, struct.pack("<BBH", 1, 1, 0))
