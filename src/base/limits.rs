@@ -117,6 +117,9 @@ pub const LISTING_BYTES_MAX: usize = 48 << 10;
 /// Entries of one page of a listing.
 pub const LISTING_ENTRIES_MAX: usize = 4096;
 
+/// The place in a directory where a page of a listing ended: a name, and what the node needs to know about the directory.
+pub const CURSOR_BYTES_MAX: usize = 512;
+
 /// Answers to changes that are kept for each session, so that a change that is sent again is answered and not done again.
 pub const SESSION_ANSWERS_MAX: usize = 1024;
 
@@ -128,5 +131,6 @@ const _: () = assert!(PIECE_BYTES.is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(READ_BUFFER_BYTES >= BODY_COPIED_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX > CHUNK_BYTES_MAX + ATTRIBUTE_BYTES_MAX);
 const _: () = assert!(GROUP_BYTES_MAX >= CHUNK_BYTES_MAX);
+const _: () = assert!(CURSOR_BYTES_MAX > COMPONENT_BYTES_MAX);
 const _: () = assert!(OUTPUT_BYTES_MAX >= 2 * PIECE_BYTES);
 const _: () = assert!(SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX);
