@@ -107,6 +107,7 @@ fn exit_of(error: &ClientError) -> Exit {
         ClientError::BrokeOff { source, .. } => exit_of(source),
         ClientError::Corrupt { .. }
         | ClientError::Protocol { .. }
+        | ClientError::Input(_)
         | ClientError::Output(_)
         | ClientError::System(_) => Exit::Failed,
     }
@@ -121,7 +122,7 @@ fn way_out(error: &ClientError) -> &'static str {
         ClientError::Corrupt { .. } => "; try again, and check the network if it stays",
         ClientError::Protocol { .. } => "; does a node of Larder listen there?",
         ClientError::BrokeOff { source, .. } => way_out(source),
-        ClientError::Output(_) | ClientError::System(_) => "",
+        ClientError::Input(_) | ClientError::Output(_) | ClientError::System(_) => "",
         ClientError::Refused(refusal) => match refusal.status {
             Status::Busy => "; try again in a moment",
             Status::Full => "; delete objects, or give the node another disk with --data",

@@ -15,6 +15,7 @@ pub struct ClientBuilder {
     pub(super) checksum_kind: ChecksumKind,
     pub(super) name: String,
     pub(super) retry_burst: u32,
+    pub(super) transfer_bytes_max: usize,
 }
 
 /// More connections than this help nobody: each carries many requests.
@@ -29,6 +30,7 @@ impl Default for ClientBuilder {
             checksum_kind: ChecksumKind::Crc32c,
             name: concat!("larder-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             retry_burst: 10,
+            transfer_bytes_max: 64 << 20,
         }
     }
 }
@@ -81,6 +83,13 @@ impl ClientBuilder {
     #[must_use]
     pub fn retry_burst(mut self, retries: u32) -> Self {
         self.retry_burst = retries;
+        self
+    }
+
+    /// Bytes of files that all uploads and downloads together hold on their way; 8 MiB at least. Default: 64 MiB.
+    #[must_use]
+    pub fn transfer_bytes_max(mut self, bytes: usize) -> Self {
+        self.transfer_bytes_max = bytes;
         self
     }
 

@@ -16,8 +16,8 @@ use std::time::Duration;
 /// A client of one node. Clones are cheap, and share connections and the budget of retries.
 #[derive(Debug, Clone)]
 pub struct Client {
-    pool: Arc<Pool>,
-    deadline: Duration,
+    pub(super) pool: Arc<Pool>,
+    pub(super) deadline: Duration,
 }
 
 /// How an object is stored.
@@ -205,7 +205,11 @@ impl Client {
         self.send(Request::Scrub { now }, read_status).wait()
     }
 
-    fn send<T>(&self, request: Request, read: fn(&Request, &mut Waiting) -> Result<T, ClientError>) -> Ticket<T> {
+    pub(super) fn send<T>(
+        &self,
+        request: Request,
+        read: fn(&Request, &mut Waiting) -> Result<T, ClientError>,
+    ) -> Ticket<T> {
         Ticket::send(&self.pool, request, self.deadline, read)
     }
 }

@@ -58,6 +58,9 @@ pub enum ClientError {
         /// Why there are no more.
         source: Box<ClientError>,
     },
+    /// The caller's reader failed.
+    #[error("cannot read what is to be stored: {0}")]
+    Input(#[source] io::Error),
     /// The caller's writer failed.
     #[error("cannot write what was read: {0}")]
     Output(#[source] io::Error),
@@ -75,7 +78,7 @@ impl ClientError {
             Self::Connect { .. } | Self::Lost { sent: false, .. } => Class::Reconnect,
             Self::TimedOut { .. } | Self::Lost { .. } | Self::Corrupt { .. } => Class::Unknown,
             Self::BrokeOff { source, .. } => source.class(),
-            Self::Protocol { .. } | Self::Output(_) | Self::System(_) => Class::Report,
+            Self::Protocol { .. } | Self::Input(_) | Self::Output(_) | Self::System(_) => Class::Report,
         }
     }
 

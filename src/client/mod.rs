@@ -1,4 +1,4 @@
-//! The client library: objects by id, over a pool of connections.
+//! The client library: names, files of any size, and objects by id, over a pool of connections.
 //!
 //! Blocking; any thread may use a [`Client`], and clones share its connections. Each connection carries many requests
 //! at once, so one thread can keep a node busy with [`Ticket`]s. Always: a call ends by its deadline; content that is
@@ -22,19 +22,37 @@ mod builder;
 mod calls;
 mod connection;
 mod content;
+mod download;
 mod error;
+mod file_hash;
+mod names;
+mod patience;
 mod pool;
 mod retry;
+mod room;
+mod session;
 mod ticket;
+mod upload;
 mod waiting;
 
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+pub(crate) mod memory;
+#[cfg(test)]
+mod names_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transfer_tests;
 
 pub use builder::ClientBuilder;
 pub use calls::{Client, PutOptions};
 pub use content::Object;
+pub use download::DownloadOptions;
 pub use error::ClientError;
+pub use file_hash::{FileHash, file_hash};
+pub use names::Entries;
+pub use session::NameSession;
 pub use ticket::Ticket;
+pub use upload::UploadOptions;

@@ -5,6 +5,7 @@
 
 use super::connection::Connection;
 use super::retry::RetryBudget;
+use super::room::Room;
 use super::{ClientBuilder, ClientError};
 use crate::base::random::Random;
 use parking_lot::Mutex;
@@ -17,6 +18,11 @@ pub(super) struct Pool {
     address: Arc<str>,
     pub(super) options: ClientBuilder,
     pub(super) budget: RetryBudget,
+    /// For the bytes of uploads and downloads.
+    pub(super) room: Arc<Room>,
+    /// What answers instead of a node.
+    #[cfg(test)]
+    pub(super) memory: Option<Arc<super::memory::MemoryNode>>,
     slots: Vec<Mutex<Option<Arc<Connection>>>>,
     turn: AtomicUsize,
     random: Mutex<Random>,
@@ -27,6 +33,9 @@ impl Pool {
         Self {
             address: address.into(),
             budget: RetryBudget::new(options.retry_burst),
+            room: Room::new(options.transfer_bytes_max),
+            #[cfg(test)]
+            memory: None,
             slots: (0..options.connections).map(|_| Mutex::default()).collect(),
             turn: AtomicUsize::new(0),
             random: Mutex::default(),
@@ -47,6 +56,11 @@ impl Pool {
         let connection = Arc::new(Connection::connect(&self.address, &self.options, deadline)?);
         *slot = Some(Arc::clone(&connection));
         Ok(connection)
+    }
+
+    /// The node, as it was named.
+    pub(super) fn address(&self) -> &Arc<str> {
+        &self.address
     }
 
     pub(super) fn random(&self) -> Result<u64, ClientError> {

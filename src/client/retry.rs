@@ -28,6 +28,7 @@ pub(super) fn may_repeat(error: &ClientError, opcode: Opcode) -> bool {
         ClientError::TimedOut { .. }
         | ClientError::Protocol { .. }
         | ClientError::BrokeOff { .. }
+        | ClientError::Input(_)
         | ClientError::Output(_)
         | ClientError::System(_) => false,
     }

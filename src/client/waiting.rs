@@ -24,8 +24,18 @@ pub(super) enum Event {
     Lost(Arc<str>),
 }
 
+/// Where the frames come from.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) enum Waiting {
+    /// A connection.
+    Connection(OnConnection),
+    /// A node in memory, whose reply is here already.
+    #[cfg(test)]
+    Memory(super::memory::Reply),
+}
+
+#[derive(Debug)]
+pub(super) struct OnConnection {
     connection: Arc<Connection>,
     events: Receiver<Event>,
     sent: Instant,
@@ -34,28 +44,19 @@ pub(super) struct Waiting {
 
 impl Waiting {
     pub(super) fn new(connection: Arc<Connection>, events: Receiver<Event>, deadline: Instant) -> Self {
-        Self { connection, events, sent: Instant::now(), deadline }
+        Self::Connection(OnConnection { connection, events, sent: Instant::now(), deadline })
     }
 
     /// The next frame, and whether it is the last. A refusal is an error.
     pub(super) fn next(&mut self, content_began: bool) -> Result<(Received, bool), ClientError> {
-        let left = (self.deadline + GRACE).saturating_duration_since(Instant::now());
-        let (header, body) = match self.events.recv_timeout(left) {
-            Ok(Event::Frame(header, body)) => (header, body),
-            Ok(Event::Damaged(what)) => return Err(self.corrupt(what)),
-            Ok(Event::Lost(reason)) => return Err(self.connection.lost(&reason)),
-            Err(RecvTimeoutError::Timeout) => {
-                self.connection.end_if_silent(self.sent);
-                return Err(self.connection.timed_out());
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(self.connection.protocol_error("frames after the last of a reply"));
-            }
+        let (received, is_last) = match self {
+            Self::Connection(waiting) => waiting.next(content_began)?,
+            #[cfg(test)]
+            Self::Memory(reply) => reply.next()?,
         };
-        match Received::parse(&header, &body, content_began) {
-            Ok(Received::Refused(refusal)) => Err(ClientError::Refused(refusal)),
-            Ok(received) => Ok((received, header.is_last())),
-            Err(bad) => Err(self.connection.protocol_error(bad)),
+        match received {
+            Received::Refused(refusal) => Err(ClientError::Refused(refusal)),
+            received => Ok((received, is_last)),
         }
     }
 
@@ -66,14 +67,47 @@ impl Waiting {
 
     /// The error of a reply of another kind than the request's.
     pub(super) fn unexpected(&self) -> ClientError {
-        self.connection.protocol_error("a reply of another operation than the request's")
+        self.protocol_error("a reply of another operation than the request's")
     }
 
     pub(super) fn protocol_error(&self, what: impl ToString) -> ClientError {
-        self.connection.protocol_error(what)
+        match self {
+            Self::Connection(waiting) => waiting.connection.protocol_error(what),
+            #[cfg(test)]
+            Self::Memory(_) => ClientError::Protocol { peer: "memory".into(), what: what.to_string() },
+        }
     }
 
     pub(super) fn corrupt(&self, what: impl Into<String>) -> ClientError {
-        ClientError::Corrupt { peer: Arc::clone(self.connection.peer()), what: what.into() }
+        let peer = match self {
+            Self::Connection(waiting) => Arc::clone(waiting.connection.peer()),
+            #[cfg(test)]
+            Self::Memory(_) => "memory".into(),
+        };
+        ClientError::Corrupt { peer, what: what.into() }
+    }
+}
+
+impl OnConnection {
+    fn next(&mut self, content_began: bool) -> Result<(Received, bool), ClientError> {
+        let left = (self.deadline + GRACE).saturating_duration_since(Instant::now());
+        let (header, body) = match self.events.recv_timeout(left) {
+            Ok(Event::Frame(header, body)) => (header, body),
+            Ok(Event::Damaged(what)) => {
+                return Err(ClientError::Corrupt { peer: Arc::clone(self.connection.peer()), what });
+            }
+            Ok(Event::Lost(reason)) => return Err(self.connection.lost(&reason)),
+            Err(RecvTimeoutError::Timeout) => {
+                self.connection.end_if_silent(self.sent);
+                return Err(self.connection.timed_out());
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(self.connection.protocol_error("frames after the last of a reply"));
+            }
+        };
+        match Received::parse(&header, &body, content_began) {
+            Ok(received) => Ok((received, header.is_last())),
+            Err(bad) => Err(self.connection.protocol_error(bad)),
+        }
     }
 }
