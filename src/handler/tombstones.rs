@@ -20,8 +20,8 @@ use std::time::Duration;
 
 /// How often the list is looked at when nothing was due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Entries that are worked on at once.
-const ENTRIES_MAX: usize = 64;
+/// Objects that are deleted at once.
+const IDS_MAX: usize = 1024;
 /// The wait when a disk is full: most readers end within it.
 const WAIT_WHEN_FULL: Duration = Duration::from_secs(10);
 /// A delete, or the command that takes entries off the list, may take so long.
@@ -93,7 +93,7 @@ impl Sweeper {
         }
         let is_full = self.disks.reports().iter().any(|disk| disk.state == DiskState::Full);
         let wait = if is_full { self.wait.min(WAIT_WHEN_FULL) } else { self.wait };
-        let due = match self.master.tombstones_due(self.after, wait, ENTRIES_MAX) {
+        let due = match self.master.tombstones_due(self.after, wait, IDS_MAX) {
             Ok(due) => due,
             Err(error) => {
                 log::error!("tombstones: the list cannot be read: {error}");

@@ -9,7 +9,7 @@ use super::shared::{Logged, Shared};
 use crate::base::clock::Moment;
 use crate::master::StateError;
 use crate::master::command::{Command, Group};
-use crate::master::consensus::Committed;
+use crate::master::consensus::{Applied, Committed};
 use crate::master::namespace::{Namespace, Touched};
 use crate::request::{NameAnswer, Refusal, Status};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded};
@@ -141,7 +141,7 @@ impl Applier {
         self.dirty |= !group.commands.is_empty();
         self.namespace.end_group(group.index, group.term, group.time_ms);
         let facts = self.namespace.facts();
-        self.shared.removal.store(facts.removals.first().copied().unwrap_or(0), Ordering::Release);
+        self.shared.removal.store(self.namespace.removal_pending().unwrap_or(0), Ordering::Release);
         *self.shared.facts.lock() = facts;
         for (done, end) in group.done.into_iter().zip(ends) {
             if let Some(done) = done {
@@ -189,7 +189,8 @@ impl Applier {
         let mut transaction = self.shared.layers.begin();
         self.namespace.store(&mut transaction);
         transaction.publish(false);
-        let applied = self.namespace.applied();
+        let (index, term) = self.namespace.applied();
+        let applied = Applied { index, term };
         if let Some(layer) = self.shared.layers.freeze() {
             self.checkpoints.begin(Checkpoint { layer, applied });
         }

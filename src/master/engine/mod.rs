@@ -24,8 +24,9 @@ pub use settings::MasterSettings;
 pub use shared::MasterEnd;
 
 use super::command::{Command, TombstoneKey};
-use super::consensus::{Consensus, LogOptions};
-use super::namespace::{NameEntry, Namespace, ROOT_INODE, read};
+use super::consensus::{Applied, Consensus};
+use super::log::LogOptions;
+use super::namespace::{DirectoryEntry, NameEntry, Namespace, tombstones_due};
 use super::store::{EmbeddedStore, StoreOptions};
 use super::{StateError, layers::Layers, table::StateStore};
 use crate::base::clock::{Clock, Moment};
@@ -108,8 +109,10 @@ impl Master {
         let options = StoreOptions { cache_bytes: settings.store_cache_bytes, ..StoreOptions::default() };
         let store: Arc<dyn StateStore> = Arc::new(EmbeddedStore::open(Arc::clone(&disk), STORE_NAME, owner, options)?);
         let layers = Layers::new(&*store)?;
-        let namespace = Namespace::load(&layers)?;
-        let applied = namespace.applied();
+        let mut namespace = Namespace::load(&layers)?;
+        namespace.set_silent_ms_max(milliseconds(settings.session_silent));
+        let (index, term) = namespace.applied();
+        let applied = Applied { index, term };
         let (mut consensus, report) = Consensus::open(disk, clock, owner, applied, LogOptions::default())?;
         log::info!("master: {place}: {report}");
         let shared = Arc::new(Shared::new(settings, layers, namespace.facts(), clock, metrics));
@@ -204,11 +207,10 @@ impl Master {
         &self,
         after: Option<TombstoneKey>,
         wait: Duration,
-        entries_max: usize,
+        ids_max: usize,
     ) -> Result<Vec<(TombstoneKey, Vec<ObjectId>)>, StateError> {
         let Inner::Running(Running { shared, .. }) = &self.0 else { return Ok(Vec::new()) };
-        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        read::tombstones_due(&shared.layers, after, shared.clock.wall_ms(), wait_ms, entries_max)
+        tombstones_due(&shared.layers, after, shared.clock.wall_ms(), milliseconds(wait), ids_max)
     }
 
     /// The master at a glance.
@@ -254,7 +256,7 @@ fn lead(consensus: &mut Consensus, applier: &mut Applier) -> Result<u64, StateEr
 /// The path of a lookup, walked through the hot names.
 fn hot(shared: &Shared, lookup: &Lookup) -> Option<MasterEnd> {
     let moved = shared.layers.moved();
-    let mut directory = ROOT_INODE;
+    let mut directory = DirectoryEntry::ROOT.inode;
     let mut components = lookup.path.components().peekable();
     while let Some(name) = components.next() {
         let value = shared.hot.get(directory, name)?;
@@ -280,4 +282,8 @@ fn command_bytes(command: &Command) -> usize {
             Command::TombstonesWritten(keys) => keys.len() * size_of::<TombstoneKey>(),
             _ => 0,
         }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -18,8 +18,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Commands in one group: bounds what one sync covers, and so how long the apply thread is busy with it.
-const GROUP_COMMANDS_MAX: usize = 4096;
 /// Bytes of one group: what raft sends at once later.
 const GROUP_BYTES_MAX: usize = 1 << 20;
 /// The clock of consensus.
@@ -143,7 +141,7 @@ impl Proposer {
         };
         self.take(first, began, &mut group);
         let window = Duration::from_nanos(self.last_ns / 8);
-        while group.commands.len() < GROUP_COMMANDS_MAX && self.encoder.bytes().len() < GROUP_BYTES_MAX {
+        while !self.encoder.is_full() && self.encoder.bytes().len() < GROUP_BYTES_MAX {
             let now = self.shared.clock.now();
             let next = match self.queue.try_receive() {
                 Ok(None) if now < began + window => self.queue.receive_for(window / 4),
@@ -166,9 +164,8 @@ impl Proposer {
         if now >= self.expired + EXPIRE_EVERY {
             self.expired = now;
             let silent_ms = u64::try_from(self.shared.settings.session_silent.as_millis()).unwrap_or(u64::MAX);
-            let facts = self.shared.facts.lock().clone();
-            let silent_since = facts.oldest_session_ms.unwrap_or(u64::MAX);
-            if silent_since.saturating_add(silent_ms) <= self.shared.clock.wall_ms() {
+            let silent_since_ms = self.shared.facts.lock().session_silent_since_ms;
+            if silent_since_ms.is_some_and(|since| since.saturating_add(silent_ms) <= self.shared.clock.wall_ms()) {
                 self.add(Command::ExpireSessions { silent_ms }, None, group);
             }
         }

@@ -12,7 +12,7 @@ use crate::base::completion::Completion;
 use crate::base::path::NamePath;
 use crate::base::queue::{Closed, QueueReceiver, QueueSender};
 use crate::master::StateError;
-use crate::master::namespace::{UsageWalk, read};
+use crate::master::namespace::{UsageStep, UsageWalk, list, lookup, removal};
 use crate::request::{List, Lookup, NameAnswer, Refusal, Status};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -86,9 +86,14 @@ fn answer(shared: &Shared, asked: Asked, again: &QueueSender<Asked>) {
     }
     let table = Cached { layers: &shared.layers, hot: &shared.hot };
     let end = match question {
-        Question::Lookup(lookup) => at_one_moment(shared, || read::lookup(&table, &lookup)),
-        Question::List(list) => at_one_moment(shared, || read::list(&table, &list)),
-        Question::Removal(removal) => read::removal(&table, removal),
+        Question::Lookup(question) => {
+            let entry = at_one_moment(shared, || lookup(&table, &question));
+            entry.map(|entry| entry.map(|entry| NameAnswer::Entry(Box::new(entry))))
+        }
+        Question::List(question) => {
+            at_one_moment(shared, || list(&table, &question)).map(|page| page.map(NameAnswer::Listing))
+        }
+        Question::Removal(id) => removal(&shared.layers, id).map(|removal| removal.map(NameAnswer::Removal)),
         Question::Usage(path) => match at_one_moment(shared, || UsageWalk::begin(&table, &path)) {
             Ok(Ok(walk)) => return walk_on(shared, Box::new(walk), done, (queued, deadline), again),
             Ok(Err(refusal)) => Ok(Err(refusal)),
@@ -108,8 +113,9 @@ fn walk_on(
     again: &QueueSender<Asked>,
 ) {
     match walk.step(&shared.layers, SLICE_NAMES) {
-        Ok(Some(usage)) => done.complete(Ok(NameAnswer::Usage(usage))),
-        Ok(None) => {
+        Ok(UsageStep::Done(usage)) => done.complete(Ok(NameAnswer::Usage(usage))),
+        Ok(UsageStep::Refused(refusal)) => done.complete(Err(refusal)),
+        Ok(UsageStep::More) => {
             let question = Question::More(walk);
             let asked = Asked { done, queued, deadline, question };
             if let Err(full) = again.try_send(asked.question.bytes(), asked) {

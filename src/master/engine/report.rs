@@ -42,7 +42,7 @@ pub struct MasterReport {
     pub sessions: usize,
     /// Removals that go on in the background.
     pub removals: usize,
-    /// Entries of the to-do list of tombstones.
+    /// Objects on the to-do list of tombstones.
     pub tombstones: u64,
     /// Names in the cache of hot names, and their bytes.
     pub hot_names: usize,
@@ -104,7 +104,7 @@ impl Shared {
             term: log.term,
             log_index: log.last_index,
             committed_index: log.commit_index,
-            applied_index: facts.applied.index,
+            applied_index: facts.applied_index,
             durable_index: self.durable.lock().index,
             log_bytes: log.log_bytes,
             state_bytes: self.store_bytes.load(Ordering::Relaxed),
@@ -114,8 +114,8 @@ impl Shared {
             bytes: facts.bytes,
             version: facts.revision,
             sessions: facts.sessions_open,
-            removals: facts.removals.len(),
-            tombstones: facts.tombstones,
+            removals: facts.removals_pending.len(),
+            tombstones: facts.tombstones_pending,
             hot_names,
             hot_bytes,
             hot_hits,
