@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod error;
+pub mod store;
 pub mod table;
 
 pub use error::StateError;
