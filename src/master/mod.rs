@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod error;
+pub mod log;
 pub mod table;
 
 pub use error::StateError;
