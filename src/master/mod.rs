@@ -5,6 +5,7 @@
 //! here knows a socket or a volume: what a commit says of its chunks was checked before it came here.
 
 pub mod command;
+pub mod consensus;
 pub mod error;
 pub mod log;
 pub mod table;

@@ -32,7 +32,7 @@ impl Log {
     ///
     /// # Panics
     /// If entries would leave a gap, or replace what was cut, or the hard state would go back.
-    pub fn append(&mut self, record: Record) -> Result<(), StateError> {
+    pub fn append(&mut self, record: &Record) -> Result<(), StateError> {
         let (before, hard) = (self.content.hard(), record.hard);
         assert!(hard.term >= before.term && hard.commit >= before.commit, "a hard state never goes back");
         if let Some(first) = record.entries.first() {
@@ -42,7 +42,7 @@ impl Log {
         self.guarded(|log| log.append_record(record))
     }
 
-    fn append_record(&mut self, record: Record) -> Result<(), StateError> {
+    fn append_record(&mut self, record: &Record) -> Result<(), StateError> {
         let Some(bytes) = record.bytes() else {
             // Nothing near this is ever proposed; it does not fit, and nothing was touched.
             return Err(StateError::Full { place: self.place() });
@@ -63,7 +63,7 @@ impl Log {
         }
         self.counts.records += 1;
         self.content.set_hard(record.hard);
-        self.content.replace_from(record.entries);
+        self.content.replace_from(record.entries.iter().cloned());
         self.scratch.clear();
         self.scratch.shrink_to(SCRATCH_BYTES_KEPT);
         Ok(())

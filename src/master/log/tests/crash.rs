@@ -5,7 +5,7 @@
 //! log::tests::crash -- --nocapture`.
 
 use super::world::*;
-use crate::disk::{Call, Disk, Fault, FaultPlan, FaultyDisk, MemoryDisk};
+use crate::disk::{Call, Fault, FaultPlan, FaultyDisk, MemoryDisk};
 use crate::master::StateError;
 use crate::master::log::{Log, LogReport, Record};
 use std::ops::Range;
@@ -84,7 +84,7 @@ fn work(mut log: Log, dice: &mut Dice, facts: &mut Facts) {
             }
             _ => {
                 let record = dice.record(&facts.sure);
-                let appended = log.append(record.clone());
+                let appended = log.append(&record);
                 match &appended {
                     Ok(()) => facts.sure.take(&record),
                     // Nothing of it is there, not even after a power cut.

@@ -12,7 +12,7 @@ fn three(clean: bool) -> MemoryDisk {
     let disk = MemoryDisk::new();
     let (mut log, _) = open(&disk, at(0, 0));
     for index in 1..=3 {
-        log.append(record(index, index, 1, 700)).unwrap();
+        log.append(&record(index, index, 1, 700)).unwrap();
     }
     if clean {
         log.close().unwrap()
@@ -27,7 +27,7 @@ fn long() -> (MemoryDisk, Vec<String>) {
     let disk = MemoryDisk::new();
     let (mut log, _) = open(&disk, at(0, 0));
     for index in 1..=20 {
-        log.append(record(index, index, 1, 3000)).unwrap();
+        log.append(&record(index, index, 1, 3000)).unwrap();
     }
     log.close().unwrap();
     let names: Vec<_> = names(&disk).into_iter().filter(|name| name != "log-mark").collect();
@@ -55,7 +55,7 @@ fn a_torn_tail_is_copied_aside_and_cut() {
         let different = copy.iter().zip(&bytes[torn.position as usize..]).filter(|(a, b)| a != b).count();
         assert!(different <= 1, "the copy is what was there");
         assert_eq!(log.last(), at(2, 1));
-        log.append(record(3, 3, 2, 50)).unwrap();
+        log.append(&record(3, 3, 2, 50)).unwrap();
         drop(log);
         let (log, again) = open(&disk, at(0, 0));
         assert_eq!((again.torn, again.damages.len()), (None, 0));
@@ -100,7 +100,7 @@ fn damage_below_the_mark_is_an_error_and_changes_nothing() {
         assert_eq!((report.damages.len(), report.torn), (1, None), "record {number}, clean: {clean}");
         assert_eq!(all(&log), (number as u64 + 2..=3).map(|index| entry(index, 1, 700)).collect::<Vec<_>>());
         assert_eq!((log.hard().term, log.hard().vote), (1, 1));
-        log.append(record(4, 4, 1, 10)).unwrap();
+        log.append(&record(4, 4, 1, 10)).unwrap();
         drop(log);
         let (log, report) = open(&disk, at(number as u64 + 1, 1));
         assert!(report.torn.is_none() && log.last() == at(4, 1));
@@ -132,7 +132,7 @@ fn a_log_that_was_cut_short_is_noticed() {
     assert!(damage(&disk, at(2, 1)).contains("records 2 to 2"));
     let (mut log, report) = open(&disk, at(3, 1));
     assert_eq!((report.damages.len(), log.last(), log.segments()), (1, at(3, 1), 2));
-    log.append(record(4, 4, 2, 10)).unwrap();
+    log.append(&record(4, 4, 2, 10)).unwrap();
     drop(log);
     let (log, _) = open(&disk, at(3, 1));
     assert_eq!(all(&log), [entry(4, 2, 10)]);
@@ -143,9 +143,9 @@ fn a_log_that_was_cut_short_is_noticed() {
 fn a_lost_vote_comes_back_from_the_mark() {
     let disk = MemoryDisk::new();
     let (mut log, _) = open(&disk, at(0, 0));
-    log.append(record(1, 1, 1, 10)).unwrap();
+    log.append(&record(1, 1, 1, 10)).unwrap();
     let hard = HardState { term: 9, vote: 3, commit: 1 };
-    log.append(Record { hard, entries: Vec::new() }).unwrap();
+    log.append(&Record { hard, entries: Vec::new() }).unwrap();
     log.close().unwrap();
     flip(&disk, FIRST, frames(&disk, FIRST)[1] + 96 + 50);
     let (log, report) = open(&disk, at(1, 1));
@@ -179,7 +179,7 @@ fn a_missing_segment_is_an_error_unless_the_state_has_it() {
     let (mut log, _) =
         crate::master::log::Log::open(std::sync::Arc::new(disk.clone()), OWNER, at(20, 1), &restored).unwrap();
     assert_eq!(log.hard(), HardState { term: 1, vote: 0, commit: 20 });
-    log.append(record(21, 21, 2, 10)).unwrap();
+    log.append(&record(21, 21, 2, 10)).unwrap();
     drop(log);
     let (log, _) = open(&disk, at(20, 1));
     assert_eq!(all(&log), [entry(21, 2, 10)]);
@@ -322,13 +322,13 @@ fn a_whole_segment_of_another_past_does_not_pass() {
     // A copy of the directory went its own way; then files of both are mixed.
     let disk = MemoryDisk::new();
     let (mut log, _) = open(&disk, at(0, 0));
-    log.append(record(1, 1, 1, 10)).unwrap();
+    log.append(&record(1, 1, 1, 10)).unwrap();
     drop(log);
     let twin = disk.kill();
     for (disk, term) in [(&disk, 2), (&twin, 3)] {
         let (mut log, _) = open(disk, at(0, 0));
         for index in 2..=12 {
-            log.append(record(index, index, term, 3000)).unwrap();
+            log.append(&record(index, index, term, 3000)).unwrap();
         }
         log.close().unwrap();
     }

@@ -16,7 +16,7 @@ fn build() -> (MemoryDisk, Model) {
         for _ in 0..12 {
             let record = dice.record(&model);
             model.take(&record);
-            log.append(record).unwrap();
+            log.append(&record).unwrap();
         }
         if run == 1 {
             let index = model.hard.commit / 2;

@@ -98,8 +98,8 @@ fn a_log_of_two_records() {
     let disk = MemoryDisk::new();
     let (mut log, report) = open(&disk, at(0, 0));
     assert!(report.created);
-    log.append(record(1, 1, 1, 10)).unwrap();
-    log.append(record(2, 3, 1, 600)).unwrap();
+    log.append(&record(1, 1, 1, 10)).unwrap();
+    log.append(&record(2, 3, 1, 600)).unwrap();
     log.close().unwrap();
     assert_eq!(names(&disk), ["log-0000000000000000", "log-mark"]);
     // Header, a group of one sector, one of three, the closing frame.

@@ -41,7 +41,7 @@ fn run(seed: u64, steps: u64) {
             _ => {
                 let record = dice.record(&model);
                 model.take(&record);
-                log.append(record).unwrap();
+                log.append(&record).unwrap();
                 model.hard.commit = model.hard.commit.max(model.applied.index);
             }
         }
@@ -65,7 +65,7 @@ fn many_segments_come_and_go() {
     let disk = MemoryDisk::new();
     let (mut log, _) = open(&disk, at(0, 0));
     for index in 1..=200 {
-        log.append(record(index, index, 1, 3000)).unwrap();
+        log.append(&record(index, index, 1, 3000)).unwrap();
         if index % 10 == 0 {
             log.cut(at(index - 5, 1)).unwrap();
             assert!(log.segments() <= 5, "{} segments", log.segments());
@@ -84,9 +84,9 @@ fn many_segments_come_and_go() {
 fn a_record_larger_than_a_segment_has_one_of_its_own() {
     let disk = MemoryDisk::new();
     let (mut log, _) = open(&disk, at(0, 0));
-    log.append(record(1, 1, 1, 10)).unwrap();
-    log.append(record(2, 2, 1, 100_000)).unwrap();
-    log.append(record(3, 3, 1, 10)).unwrap();
+    log.append(&record(1, 1, 1, 10)).unwrap();
+    log.append(&record(2, 2, 1, 100_000)).unwrap();
+    log.append(&record(3, 3, 1, 10)).unwrap();
     assert_eq!(log.segments(), 3);
     drop(log);
     let (log, _) = open(&disk, at(0, 0));

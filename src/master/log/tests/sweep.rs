@@ -68,7 +68,7 @@ fn run(case: Case) -> bool {
             }
             _ => {
                 let record = dice.record(&model);
-                let appended = open.append(record.clone());
+                let appended = open.append(&record);
                 match &appended {
                     Ok(()) => model.take(&record),
                     Err(StateError::Full { .. }) => {}
@@ -109,7 +109,7 @@ fn run(case: Case) -> bool {
     if let Some(mut log) = log.filter(|_| !failed) {
         // Whole again.
         let record = dice.record(&model);
-        log.append(record.clone()).unwrap_or_else(|error| panic!("{case:?}: {error}"));
+        log.append(&record).unwrap_or_else(|error| panic!("{case:?}: {error}"));
         model.take(&record);
         model.assert_is(&log);
     }
