@@ -6,6 +6,8 @@
 
 pub mod command;
 pub mod error;
+mod fields;
+pub mod namespace;
 pub mod table;
 
 pub use error::StateError;
