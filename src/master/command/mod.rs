@@ -2,6 +2,10 @@
 //!
 //! Pure. Always: a command holds all that applying it needs, the time included, so that every replica comes to the same state.
 
+mod codec;
+
+pub use codec::{Commands, GroupEncoder};
+
 use crate::base::ids::{ContentHash, ObjectId, Origin};
 use crate::base::path::NamePath;
 use crate::request::{Attributes, Condition};
