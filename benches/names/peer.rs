@@ -18,7 +18,7 @@ impl Peer {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         let mut peer = Self { stream, correlation: 0, received: Vec::new(), at: 0, session: 0, number: 0 };
-        let welcome = peer.call(&Request::Hello(Hello::new("bench")));
+        let welcome = peer.call(&Request::Hello(Hello::of("bench")));
         assert!(matches!(welcome, Received::Welcome(_)));
         peer
     }

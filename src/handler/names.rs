@@ -8,7 +8,6 @@ use crate::io::{Disks, Views};
 use crate::master::{Command, Master, MasterEnd, Question};
 use crate::request::{
     Answer, Call, Change, ChangeRequest, NameOperation, Operation, Outcome, Refusal, Responder, SessionAct, Stage,
-    Status,
 };
 use std::sync::Arc;
 

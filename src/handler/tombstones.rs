@@ -126,7 +126,7 @@ impl Sweeper {
     /// Deletes an object; `tell` learns whether it is gone.
     fn delete(&mut self, entry: usize, id: ObjectId, deadline: Moment, tell: &Sender<(usize, bool)>) {
         // The channel has room for every object.
-        let say = |gone| drop(tell.try_send((entry, gone)));
+        let say = |gone| _ = tell.try_send((entry, gone));
         let target = match self.disks.find(&mut self.views, id) {
             Found::Object(target) | Found::Damaged(target) => target,
             Found::Deleted(_) | Found::Absent => return say(true),
@@ -135,7 +135,7 @@ impl Sweeper {
         loop {
             let now = self.clock.now();
             let tell_later = tell.clone();
-            let done = move |end| drop(tell_later.try_send((entry, is_gone(id, end))));
+            let done = move |end| _ = tell_later.try_send((entry, is_gone(id, end)));
             match self.disks.delete(target.clone(), DeleteBy::Name, (now, deadline), || Some(Completion::new(done))) {
                 Ok(()) => return,
                 Err(_) if now < deadline => std::thread::sleep(Duration::from_millis(2)),
@@ -151,7 +151,7 @@ impl Sweeper {
         }
         let (tell, done) = bounded(1);
         let deadline = self.clock.now() + PATIENCE;
-        let completion = Completion::new(move |end: crate::master::MasterEnd| drop(tell.try_send(end.is_ok())));
+        let completion = Completion::new(move |end: crate::master::MasterEnd| _ = tell.try_send(end.is_ok()));
         self.master.submit(Command::TombstonesWritten(keys), deadline, completion);
         done.recv().unwrap_or(false)
     }

@@ -123,3 +123,19 @@ pub enum Checked {
         attributes: Attributes,
     },
 }
+
+impl Checked {
+    /// Bytes of memory that it holds besides its own, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let path = |path: &NamePath| path.as_str().len();
+        match self {
+            Self::Commit { path: name, attributes, chunks, .. } => {
+                path(name) + attributes.bytes().len() + size_of_val(chunks.as_slice())
+            }
+            Self::MakeDirectory { path: name, .. } | Self::Remove { path: name, .. } => path(name),
+            Self::Rename { from, to, .. } => path(from) + path(to),
+            Self::SetAttributes { path: name, attributes, .. } => path(name) + attributes.bytes().len(),
+        }
+    }
+}

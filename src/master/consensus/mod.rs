@@ -20,7 +20,8 @@ mod storage;
 mod tests;
 
 use super::StateError;
-use super::log::{Applied, EntryKind, HardState, Log, LogOptions, LogReport, Record};
+pub use super::log::Applied;
+use super::log::{EntryKind, HardState, Log, LogOptions, LogReport, Record};
 use crate::disk::Disk;
 use bytes::Bytes;
 use raft::{Config, RawNode, ReadOnlyOption, Ready, StateRole, eraftpb};
@@ -68,7 +69,7 @@ pub enum NotProposed {
 }
 
 /// What a voter is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Role {
     /// It leads, and serves.
     Leader,
@@ -77,11 +78,25 @@ pub enum Role {
     /// It asks to be elected.
     Candidate,
     /// It follows.
+    #[default]
     Follower,
 }
 
+impl Role {
+    /// The name that people read.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Leader => "leader",
+            Self::Elected => "elected",
+            Self::Candidate => "candidate",
+            Self::Follower => "follower",
+        }
+    }
+}
+
 /// How consensus stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ConsensusStatus {
     /// What this voter is.
     pub role: Role,
@@ -151,14 +166,14 @@ impl Consensus {
     }
 
     /// Proposes one entry, which [`step`](Self::step) makes durable and hands out when it is committed. Several may be
-    /// proposed before a step; they become one record.
+    /// proposed before a step; they become one record. Returns the place that it will have.
     ///
     /// # Errors
     /// [`NotProposed`]; nothing was done.
     ///
     /// # Panics
     /// If it is empty: that is what a leader begins with.
-    pub fn propose(&mut self, data: Vec<u8>) -> Result<(), NotProposed> {
+    pub fn propose(&mut self, data: Vec<u8>) -> Result<Applied, NotProposed> {
         assert!(!data.is_empty(), "a proposal says something");
         if self.pending.is_some() {
             return Err(NotProposed::Full);
@@ -167,7 +182,8 @@ impl Consensus {
             return Err(NotProposed::NotLeader);
         }
         // The core assigns index and term; it refuses only above its bound.
-        self.node.propose(Vec::new(), data).map_err(|_| NotProposed::TooMuch)
+        self.node.propose(Vec::new(), data).map_err(|_| NotProposed::TooMuch)?;
+        Ok(Applied { index: self.node.raft.raft_log.last_index(), term: self.node.raft.term })
     }
 
     /// Whether [`step`](Self::step) has something to do; an append that found no room counts.

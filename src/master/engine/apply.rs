@@ -189,6 +189,7 @@ impl Applier {
         let mut transaction = self.shared.layers.begin();
         self.namespace.store(&mut transaction);
         transaction.publish(false);
+        self.shared.silent_since_ms.store(self.namespace.silent_since_ms(), Ordering::Relaxed);
         let (index, term) = self.namespace.applied();
         let applied = Applied { index, term };
         if let Some(layer) = self.shared.layers.freeze() {

@@ -6,7 +6,7 @@
 use crate::master::StateError;
 use crate::master::hot::{HotNames, Weight};
 use crate::master::layers::Layers;
-use crate::master::namespace::name_of_key;
+use crate::master::namespace::parts_of_name_key;
 use crate::master::table::{Table, Visit};
 use bytes::Bytes;
 
@@ -26,7 +26,7 @@ pub(super) struct Cached<'a> {
 
 impl Table for Cached<'_> {
     fn value(&self, key: &[u8]) -> Result<Option<Bytes>, StateError> {
-        let Some((directory, name)) = name_of_key(key) else {
+        let Some((directory, name)) = parts_of_name_key(key) else {
             return self.layers.value(key);
         };
         if let Some(value) = self.hot.get(directory, name) {

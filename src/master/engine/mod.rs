@@ -25,7 +25,7 @@ pub use shared::MasterEnd;
 
 use super::command::{Command, TombstoneKey};
 use super::consensus::{Applied, Consensus};
-use super::log::LogOptions;
+use super::log::{LogOptions, LogReport};
 use super::namespace::{DirectoryEntry, NameEntry, Namespace, tombstones_due};
 use super::store::{EmbeddedStore, StoreOptions};
 use super::{StateError, layers::Layers, table::StateStore};
@@ -113,8 +113,8 @@ impl Master {
         namespace.set_silent_ms_max(milliseconds(settings.session_silent));
         let (index, term) = namespace.applied();
         let applied = Applied { index, term };
-        let (mut consensus, report) = Consensus::open(disk, clock, owner, applied, LogOptions::default())?;
-        log::info!("master: {place}: {report}");
+        let (mut consensus, report) = Consensus::open(disk, owner, applied, &LogOptions::default())?;
+        tell(&place, &report);
         let shared = Arc::new(Shared::new(settings, layers, namespace.facts(), clock, metrics));
         shared.store_bytes.store(store.bytes(), Ordering::Relaxed);
         *shared.durable.lock() = applied;
@@ -286,4 +286,29 @@ fn command_bytes(command: &Command) -> usize {
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What opening the log found, for an operator.
+fn tell(place: &str, report: &LogReport) {
+    if let Some(torn) = &report.torn {
+        log::warn!(
+            "master: {place}: {} was cut at {}: {} bytes were never acknowledged as durable, and are kept in {}",
+            torn.file,
+            torn.position,
+            torn.bytes,
+            torn.copy
+        );
+    }
+    for damage in &report.damages {
+        log::error!("master: {}: {}; the state has what was there", damage.place, damage.what);
+    }
+    if report.headers_damaged > 0 || report.mark_damaged || report.stray > 0 {
+        log::error!(
+            "master: {place}: of the log, {} headers of segments, {} mark files and {} ends of sectors are damaged, which costs \
+             nothing now",
+            report.headers_damaged,
+            u8::from(report.mark_damaged),
+            report.stray
+        );
+    }
 }

@@ -11,8 +11,8 @@ use crate::base::clock::Moment;
 use crate::base::queue::{Closed, QueueReceiver};
 use crate::master::StateError;
 use crate::master::command::{Command, GroupEncoder};
-use crate::master::consensus::Consensus;
-use crate::request::{Refusal, Status};
+use crate::master::consensus::{Committed, Consensus, NotProposed};
+use crate::request::{Refusal, Stage, Status};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -49,6 +49,9 @@ pub(super) struct Proposer {
     /// How long the last group took.
     last_ns: u64,
     cut: u64,
+    /// When syncs were counted last, and how many there were.
+    counted: Moment,
+    syncs: u64,
 }
 
 impl Proposer {
@@ -73,6 +76,8 @@ impl Proposer {
             busy_since: None,
             last_ns: 0,
             cut: 0,
+            counted: now,
+            syncs: 0,
         }
     }
 
@@ -130,6 +135,14 @@ impl Proposer {
             self.ticked = self.ticked + TICK;
             self.consensus.tick();
         }
+        let second = Duration::from_secs(1);
+        if now >= self.counted + second {
+            let syncs = self.consensus.status().syncs;
+            let ns = u128::from(now.since(self.counted)).max(1);
+            let rate = u128::from(syncs - self.syncs) * second.as_nanos() / ns;
+            self.shared.syncs_per_s.store(u64::try_from(rate).unwrap_or(u64::MAX), Ordering::Relaxed);
+            (self.counted, self.syncs) = (now, syncs);
+        }
     }
 
     /// Takes what waits, and what keeps arriving for at most an eighth of what the last group took.
@@ -164,8 +177,8 @@ impl Proposer {
         if now >= self.expired + EXPIRE_EVERY {
             self.expired = now;
             let silent_ms = u64::try_from(self.shared.settings.session_silent.as_millis()).unwrap_or(u64::MAX);
-            let silent_since_ms = self.shared.facts.lock().session_silent_since_ms;
-            if silent_since_ms.is_some_and(|since| since.saturating_add(silent_ms) <= self.shared.clock.wall_ms()) {
+            let since_ms = self.shared.silent_since_ms.load(Ordering::Relaxed);
+            if since_ms.saturating_add(silent_ms) <= self.shared.clock.wall_ms() {
                 self.add(Command::ExpireSessions { silent_ms }, None, group);
             }
         }
@@ -220,8 +233,8 @@ impl Proposer {
                 self.shared.metrics.groups.increment();
                 self.proposed.push_back(group);
             }
-            Err(_) => {
-                let refusal = Refusal::new(Status::Unavailable, "this node is not the master now; try again");
+            Err(refused) => {
+                let refusal = self.not_proposed(refused);
                 for done in group.done.into_iter().flatten() {
                     done.complete(Err(refusal.clone()));
                 }
@@ -230,29 +243,50 @@ impl Proposer {
         Ok(())
     }
 
+    fn not_proposed(&self, refused: NotProposed) -> Refusal {
+        let busy = |detail| Refusal::busy(Stage::AppendQueue, 100, detail);
+        match refused {
+            NotProposed::Full => {
+                self.shared.role.refuses_change().unwrap_or_else(|| busy("the log of names waits for room on its disk"))
+            }
+            NotProposed::TooMuch => busy("the log of names has as much under way as it may"),
+            NotProposed::NotLeader => Refusal::new(Status::Unavailable, "this node is not the master now; try again"),
+        }
+    }
+
     /// Writes and syncs what was proposed, and hands on what is committed.
     fn advance(&mut self, began: Moment) -> Result<(), StateError> {
         let had_work = !self.proposed.is_empty();
-        let committed = match self.consensus.step() {
-            Ok(committed) => {
-                self.shared.role.leave_full(Full::Log);
-                committed
+        let mut committed = Vec::new();
+        while self.consensus.has_ready() {
+            match self.consensus.step() {
+                Ok(more) => {
+                    self.shared.role.leave_full(Full::Log);
+                    committed.extend(more);
+                }
+                Err(error @ StateError::Full { .. }) => {
+                    self.shared.role.enter_full(Full::Log, &error.to_string());
+                    // What was proposed stays so: it is answered when there is room, or its deadline passes.
+                    std::thread::sleep(ASK_AGAIN);
+                    break;
+                }
+                Err(error) => return Err(error),
             }
-            Err(error @ StateError::Full { .. }) => {
-                self.shared.role.enter_full(Full::Log, &error.to_string());
-                // What was proposed stays so: it is answered when there is room, or its deadline passes.
-                std::thread::sleep(ASK_AGAIN);
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
+        }
         if had_work {
             self.last_ns = self.shared.clock.now().since(began);
             self.shared.metrics.log.record(self.last_ns);
             self.busy_since = Some(self.shared.clock.now());
         }
+        self.hand_on(committed)?;
+        *self.shared.log.lock() = self.consensus.status();
+        Ok(())
+    }
+
+    fn hand_on(&mut self, committed: Vec<Committed>) -> Result<(), StateError> {
         for entry in committed {
-            let ours = self.proposed.front().is_some_and(|group| (group.index, group.term) == (entry.index, entry.term));
+            let ours =
+                self.proposed.front().is_some_and(|group| (group.index, group.term) == (entry.index, entry.term));
             let logged = match self.proposed.pop_front_if(|_| ours) {
                 Some(group) => group,
                 None => Logged::of(&entry)?,
@@ -261,7 +295,6 @@ impl Proposer {
                 return Ok(());
             }
         }
-        *self.shared.log.lock() = self.consensus.status();
         Ok(())
     }
 
@@ -299,9 +332,11 @@ impl Proposer {
     }
 
     fn refuse(&self, proposed: Proposed) {
-        let refusal = self.shared.role.refuses_read().unwrap_or_else(|| {
-            Refusal::new(Status::ShuttingDown, "the node is stopping: use another connection")
-        });
+        let refusal = self
+            .shared
+            .role
+            .refuses_read()
+            .unwrap_or_else(|| Refusal::new(Status::ShuttingDown, "the node is stopping: use another connection"));
         self.end(proposed, refusal);
     }
 
@@ -313,6 +348,9 @@ impl Proposer {
 
     /// For what is in the log perhaps, and was not seen to be committed.
     fn unknown(&self) -> Refusal {
-        Refusal::new(Status::TimedOut, "the master ended before the change was known to be in its log; ask again with the same number")
+        Refusal::new(
+            Status::TimedOut,
+            "the master ended before the change was known to be in its log; ask again with the same number",
+        )
     }
 }

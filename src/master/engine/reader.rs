@@ -9,6 +9,7 @@ use super::cached::Cached;
 use super::shared::Shared;
 use crate::base::clock::Moment;
 use crate::base::completion::Completion;
+use crate::base::limits::PATH_BYTES_MAX;
 use crate::base::path::NamePath;
 use crate::base::queue::{Closed, QueueReceiver, QueueSender};
 use crate::master::StateError;
@@ -50,7 +51,8 @@ impl Question {
                 Self::List(list) => list.path.as_str().len() + list.cursor.len(),
                 Self::Usage(path) => path.as_str().len(),
                 Self::Removal(_) => 0,
-                Self::More(walk) => walk.bytes(),
+                // One name for each directory on the way down.
+                Self::More(_) => PATH_BYTES_MAX,
             }
     }
 }
@@ -79,7 +81,8 @@ fn answer(shared: &Shared, asked: Asked, again: &QueueSender<Asked>) {
     shared.metrics.read_wait.record(began.since(asked.queued));
     let Asked { question, done, deadline, queued } = asked;
     if deadline <= began {
-        return done.complete(Err(Refusal::new(Status::TimedOut, "the deadline passed before a metadata reader was free")));
+        return done
+            .complete(Err(Refusal::new(Status::TimedOut, "the deadline passed before a metadata reader was free")));
     }
     if let Some(refusal) = shared.role.refuses_read() {
         return done.complete(Err(refusal));

@@ -93,17 +93,17 @@ impl Shared {
     pub(super) fn report(&self, commands_waiting: usize, questions_waiting: usize) -> MasterReport {
         let (state, cause) = self.role.told();
         let facts = self.facts.lock().clone();
-        let log = self.log.lock().clone();
+        let log = *self.log.lock();
         let (hot_hits, hot_misses) = self.hot.counts();
         let (hot_names, hot_bytes) = self.hot.size();
         let metrics = &self.metrics;
         MasterReport {
             state,
             cause,
-            role: log.role,
+            role: log.role.name(),
             term: log.term,
-            log_index: log.last_index,
-            committed_index: log.commit_index,
+            log_index: log.last,
+            committed_index: log.commit,
             applied_index: facts.applied_index,
             durable_index: self.durable.lock().index,
             log_bytes: log.log_bytes,

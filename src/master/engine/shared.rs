@@ -58,6 +58,10 @@ pub(super) struct Shared {
     pub(super) durable: Mutex<Applied>,
     /// What the log said of itself last. Master thread.
     pub(super) log: Mutex<ConsensusStatus>,
+    /// The last use of the session that was silent the longest, or the end of time. Apply thread, at checkpoints.
+    pub(super) silent_since_ms: AtomicU64,
+    /// Syncs of the log in the last whole second. Master thread.
+    pub(super) syncs_per_s: AtomicU64,
     /// Bytes that the store takes. Checkpoint thread.
     pub(super) store_bytes: AtomicU64,
     pub(super) stopping: AtomicBool,
@@ -82,6 +86,8 @@ impl Shared {
             removal: AtomicU64::new(0),
             durable: Mutex::new(Applied::default()),
             log: Mutex::new(ConsensusStatus::default()),
+            silent_since_ms: AtomicU64::new(u64::MAX),
+            syncs_per_s: AtomicU64::new(0),
             store_bytes: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         }
@@ -91,7 +97,11 @@ impl Shared {
     ///
     /// # Errors
     /// That of the kernel, when it gives no thread.
-    pub(super) fn spawn(self: &Arc<Self>, role: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    pub(super) fn spawn(
+        self: &Arc<Self>,
+        role: &str,
+        body: impl FnOnce() + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
         let guard = EndsRole(Arc::clone(self));
         thread::spawn(role, move || {
             let guard = guard;

@@ -149,7 +149,7 @@ impl<'a> NameEntry<'a> {
 
 impl DirectoryEntry {
     /// The root, which no name leads to.
-    pub(super) const ROOT: Self = Self { inode: 1, version: 0, created_ms: 0, modified_ms: 0 };
+    pub const ROOT: Self = Self { inode: 1, version: 0, created_ms: 0, modified_ms: 0 };
 
     /// The facts that everybody is told.
     #[must_use]

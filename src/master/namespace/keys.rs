@@ -37,6 +37,14 @@ pub fn name_key(directory: u64, name: &str) -> Vec<u8> {
     key
 }
 
+/// The directory and the name of such a key; `None` for keys of other kinds.
+#[must_use]
+pub fn parts_of_name_key(key: &[u8]) -> Option<(u64, &str)> {
+    let (kind, rest) = key.split_first()?;
+    let (directory, name) = rest.split_first_chunk()?;
+    (*kind == NAMES).then_some((u64::from_be_bytes(*directory), std::str::from_utf8(name).ok()?))
+}
+
 /// The name of such a key.
 pub(super) fn name_of(key: &[u8]) -> Option<&str> {
     std::str::from_utf8(key.get(NAME_AT..)?).ok()

@@ -29,7 +29,7 @@ mod tombstones;
 mod usage;
 
 pub use entry::{ChunkList, DirectoryEntry, FileEntry, NameEntry};
-pub use keys::name_key;
+pub use keys::{name_key, parts_of_name_key};
 pub use listing::list;
 pub use numbers::Numbers;
 pub use read::{Found, digest_of, lookup, names_applied, removal, resolve, value_of};

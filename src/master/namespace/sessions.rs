@@ -151,6 +151,11 @@ impl Sessions {
         self.open.iter().filter(|(_, open)| open.used_ms <= time_ms).map(|(session, _)| *session).collect()
     }
 
+    /// The last use of the open session that was silent the longest; the end of time if none is open.
+    pub fn silent_since_ms(&self) -> u64 {
+        self.open.values().map(|open| open.used_ms).min().unwrap_or(u64::MAX)
+    }
+
     /// Forgets a session, if it is closed.
     pub fn forget(&mut self, session: u64) {
         if self.closed.contains_key(&session) {

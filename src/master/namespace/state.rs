@@ -178,6 +178,12 @@ impl Namespace {
         self.removals.first().copied()
     }
 
+    /// The last use of the open session that was silent the longest; the end of time if none is open.
+    #[must_use]
+    pub fn silent_since_ms(&self) -> u64 {
+        self.sessions.silent_since_ms()
+    }
+
     /// Which chunks that nobody committed are garbage, as of now.
     #[must_use]
     pub fn dead_numbers(&self) -> DeadNumbers {

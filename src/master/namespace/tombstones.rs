@@ -54,12 +54,14 @@ impl Namespace {
     }
 }
 
-/// Entries of the list that waited long enough, the oldest first, with their ids: up to `ids_max` of them, or one entry.
+/// Entries of the list behind `after` that waited long enough, the oldest first, with their ids: up to `ids_max` of them, or
+/// one entry.
 ///
 /// # Errors
 /// [`StateError`], of reading the table.
 pub fn tombstones_due(
     table: &dyn Table,
+    after: Option<TombstoneKey>,
     now_ms: u64,
     wait_ms: u64,
     ids_max: usize,
@@ -68,7 +70,9 @@ pub fn tombstones_due(
     let Some(until_ms) = now_ms.checked_sub(wait_ms) else {
         return Ok(due);
     };
-    let (from, to) = keys::tombstones_until(until_ms);
+    let (first, to) = keys::tombstones_until(until_ms);
+    // Nothing lies between a key and the same with a zero behind it.
+    let from = after.map_or(first.to_vec(), |after| [&keys::tombstone_key(after)[..], &[0]].concat());
     table.scan(&from, &to, &mut |key, value| {
         let entry = keys::tombstone_of(key).ok_or_else(|| damaged("its key is none")).and_then(|key| {
             let chunks = parse(value)?;

@@ -217,7 +217,7 @@ fn finish(mut node: Node, model: &Model) {
 
 /// Each chunk that was committed is in one file or on the to-do list, once.
 fn check_chunks(node: &Node, model: &Model) {
-    let due = crate::master::namespace::tombstones_due(&node.table, node.time_ms, 0, usize::MAX).unwrap();
+    let due = crate::master::namespace::tombstones_due(&node.table, None, node.time_ms, 0, usize::MAX).unwrap();
     let mut buried: Vec<ObjectId> = due.into_iter().flat_map(|(_, ids)| ids).collect();
     assert_eq!(node.names.facts().tombstones_pending, buried.len() as u64);
     for name in model.names.keys() {

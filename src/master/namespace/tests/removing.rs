@@ -122,7 +122,7 @@ fn tombstones_wait_and_then_are_written() {
     node.time_ms += 10;
     node.remove("/a", false).unwrap();
 
-    let due = |node: &Node, now_ms, ids_max| tombstones_due(&node.table, now_ms, 100, ids_max).unwrap();
+    let due = |node: &Node, now_ms, ids_max| tombstones_due(&node.table, None, now_ms, 100, ids_max).unwrap();
     assert!(due(&node, since_ms + 99, 1000).is_empty() && due(&node, 50, 1000).is_empty());
     assert_eq!(due(&node, since_ms + 100, 1000).len(), 3);
     assert_eq!(due(&node, since_ms + 100, 1).len(), 1);
