@@ -15,7 +15,8 @@ pub const EXIT_CODES: &str = "Exit codes:
   2  the arguments or the configuration are wrong, nothing was done
   3  stored data is damaged
   4  the node cannot be reached, or did not answer in time
-  5  there is no such object";
+  5  there is no such object or name
+  6  a name leads to something else than it must: it is taken, is no directory, holds something, was changed";
 
 /// The exit code of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +30,10 @@ pub enum Exit {
     Damaged = 3,
     /// The node cannot be reached, or did not answer in time.
     Unreachable = 4,
-    /// There is no such object.
+    /// There is no such object or name.
     NotFound = 5,
+    /// A name leads to something else than it must.
+    Conflict = 6,
 }
 
 impl From<Exit> for ExitCode {
@@ -98,7 +101,13 @@ pub fn warn(line: &str) {
 fn exit_of(error: &ClientError) -> Exit {
     match error {
         ClientError::Refused(refusal) => match refusal.status {
-            Status::NotFound => Exit::NotFound,
+            Status::NotFound | Status::ParentNotFound => Exit::NotFound,
+            Status::NotADirectory
+            | Status::IsADirectory
+            | Status::DirectoryNotEmpty
+            | Status::AlreadyExists
+            | Status::VersionMismatch => Exit::Conflict,
+            Status::PathTooLong | Status::BadPath | Status::IntoItself => Exit::Usage,
             Status::Damaged => Exit::Damaged,
             Status::TimedOut => Exit::Unreachable,
             _ => Exit::Failed,
@@ -130,6 +139,13 @@ fn way_out(error: &ClientError) -> &'static str {
             Status::Unavailable => "; see `larder status`",
             Status::ShuttingDown => "; try again when it is back",
             Status::TimedOut => "; a write may have been done or not: see `larder status`",
+            Status::ParentNotFound => "; make it with `larder mkdir -p`",
+            Status::NotADirectory => "; see `larder stat` of the names above it",
+            Status::IsADirectory => "; name a file in it, or use -r for all of it",
+            Status::DirectoryNotEmpty => "; remove all that is in it with -r",
+            Status::AlreadyExists => "; choose another name, or remove what is there",
+            Status::VersionMismatch => "; look at it again, and repeat",
+            Status::OutcomeForgotten => "; look whether it was done before repeating it",
             _ => "",
         },
     }
@@ -155,6 +171,14 @@ impl Failures {
         };
         self.0 = Some(self.0.map_or(exit, |before| if before == exit { exit } else { Exit::Failed }));
         Ok(())
+    }
+
+    /// As [`add`](Self::add), for one file of many.
+    ///
+    /// # Errors
+    /// The failure itself, when going on is no use: a node that is away for one file is away for all of them.
+    pub fn add_of_many(&mut self, failure: Failure) -> Result<(), Failure> {
+        if matches!(failure, Failure::Told(Exit::Unreachable, _)) { Err(failure) } else { self.add(failure) }
     }
 
     /// The end of the command.

@@ -1,10 +1,11 @@
-//! The files that `put` is asked for: those that were named, and those under directories.
+//! The files that `put` and `sync` are asked for: those that were named, and those under directories.
 //!
 //! Links are followed. Always: a walk ends, also when a link leads back to a directory above it; entries of a directory
 //! come in the order of their names, so that a run can be compared with another.
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -88,10 +89,28 @@ struct Walk {
 }
 
 struct Level {
-    /// Device and number of the directory: no link may lead to it again below.
-    identity: (u64, u64),
+    identity: Identity,
     /// In reverse, so that the next is the last.
     entries: Vec<PathBuf>,
+}
+
+/// Device and number of a directory: no link may lead to it again below.
+pub type Identity = (u64, u64);
+
+/// The identity of what a path leads to.
+pub fn identity(metadata: &fs::Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
+}
+
+/// What is in a directory, in the order of the bytes of the names, the last first.
+///
+/// # Errors
+/// Those of the file system.
+pub fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries: io::Result<Vec<PathBuf>> = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect();
+    let mut entries = entries?;
+    entries.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(entries)
 }
 
 impl Walk {
@@ -106,15 +125,12 @@ impl Walk {
     }
 
     fn enter(&mut self, directory: &Path, metadata: &fs::Metadata) -> Option<Found> {
-        let identity = (metadata.dev(), metadata.ino());
+        let identity = identity(metadata);
         if self.levels.iter().any(|level| level.identity == identity) {
             return Some(skipped(directory, "a link to a directory above it"));
         }
-        let entries: Result<Vec<PathBuf>, _> =
-            fs::read_dir(directory).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
-        match entries {
-            Ok(mut entries) => {
-                entries.sort_unstable_by(|a, b| b.cmp(a));
+        match entries(directory) {
+            Ok(entries) => {
                 self.levels.push(Level { identity, entries });
                 None
             }

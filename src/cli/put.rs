@@ -1,270 +1,338 @@
-//! `larder put`: files to objects.
-//!
-//! Several objects are on their way at once, bounded by count and by bytes. Always: facts come in the order of the
-//! files; a file that fails does not keep the others from being stored.
+//! `larder put`: files to names, or to objects.
 
 use super::failure::{Exit, Failure, Failures};
 use super::files::{self, Found, Source};
-use super::output;
+use super::progress::Transfer;
 use super::server::Server;
-use crate::base::limits::CHUNK_BYTES_MAX;
-use crate::client::{Client, PutOptions, Ticket};
-use crate::request::{Attributes, Durability, Stored};
-use bytes::Bytes;
-use indicatif::{ProgressBar, ProgressStyle};
+use super::thing::{Destination, below};
+use super::tree::{Step, Tree};
+use super::upload::Uploader;
+use super::{output, put_objects, workers};
+use crate::base::ids::ContentHash;
+use crate::base::path::NamePath;
+use crate::client::Client;
+use crate::request::{Changed, Condition, NameKind};
+use indicatif::BinaryBytes;
 use serde::Serialize;
-use std::collections::VecDeque;
-use std::fs::File;
-use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// Bytes on their way at once, whatever --in-flight says.
-const WINDOW_BYTES: usize = 64 << 20;
-
-/// Stores files as objects, and prints the id of each
+/// Stores files under names, or as objects
 ///
-/// One line for each object: id, size in bytes and path, with tabs between; or a line of JSON with --json. The name of
-/// the file is kept with the object. Files that cannot be stored are told on standard error, and the others go on.
+/// The last argument is the name, a path that begins with /. If it ends with /, if a directory is there, or if there are
+/// several files, they go into it under their own names. Missing directories are made, files that are there are replaced,
+/// each in one step: readers see the old or the new one. A file may have up to 128 GiB. Content type and modification time
+/// are kept.
+///
+/// Prints a line for each file: name, size in bytes and hash, with tabs between; after -r what was stored in all. With
+/// --id, files of up to 8 MiB become objects without names, and the lines are: id, size and path. Files that cannot be
+/// stored are told on standard error, and the others go on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
+  larder put cat.jpg dog.jpg /pictures/
+  larder put -r site/ /www
+  producer | larder put - /logs/today.txt
   larder put --id photo.jpg
-  larder put --id -r pictures/ > ids.tsv
-  producer | larder put --id -")]
+  larder put --id -r pictures/ > ids.tsv")]
 pub struct Put {
     /// Store by id: the node chooses the name, and prints it
     #[arg(long)]
     id: bool,
 
-    /// Files of up to 8 MiB; - is standard input
+    /// Files, and then the name where they go; - is standard input
     #[arg(value_name = "FILE", required_unless_present = "recursive")]
-    files: Vec<PathBuf>,
+    pub(super) files: Vec<PathBuf>,
 
-    /// Store all files under this directory; may be given several times
+    /// Store all that is under this directory; may be given several times
     #[arg(short, long, value_name = "DIR")]
-    recursive: Vec<PathBuf>,
+    pub(super) recursive: Vec<PathBuf>,
+
+    /// Refuse files whose name is taken, instead of replacing what is there
+    #[arg(long, conflicts_with = "id")]
+    if_absent: bool,
+
+    /// The content type, whatever the names end with
+    #[arg(long, value_name = "TYPE", conflicts_with = "id")]
+    content_type: Option<String>,
 
     /// What must have happened before an object counts as stored
-    #[arg(long, value_enum, default_value = "disk")]
-    durability: Class,
+    #[arg(long, value_enum, default_value = "disk", requires = "id")]
+    pub(super) durability: Class,
 
-    /// Objects that may be on their way at once
+    /// Files that may be on their way at once
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    in_flight: u16,
+    pub(super) in_flight: u16,
 
-    /// Print a line of JSON for each object
+    /// Print a line of JSON for each file
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 
     #[command(flatten)]
-    server: Server,
+    pub(super) server: Server,
 }
 
+/// What must have happened before an object counts as stored.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Class {
+pub enum Class {
     /// It is synced to disk
     Disk,
     /// It is in the node's memory, at most a second from the disk: a power cut may lose it
     Memory,
 }
 
-/// What is printed of an object.
+/// What is printed of a file.
 #[derive(Debug, Serialize)]
-struct Fact<'a> {
-    id: String,
-    size: u64,
-    hash: String,
-    durability: Durability,
+pub struct Fact<'a> {
     path: &'a str,
+    size_bytes: u64,
+    hash: String,
+    version: u64,
+    replaced: bool,
+    source: String,
 }
+
+impl<'a> Fact<'a> {
+    /// What is known of a file that was stored.
+    pub fn new(source: &Source, path: &'a NamePath, changed: &Changed) -> Self {
+        Self {
+            path: path.as_str(),
+            size_bytes: changed.size,
+            hash: ContentHash(changed.hash).to_string(),
+            version: changed.version,
+            replaced: changed.replaced,
+            source: source.shown(),
+        }
+    }
+}
+
+/// One thing to be done.
+#[derive(Debug)]
+enum Job {
+    File(Source, NamePath),
+    Directory(NamePath),
+}
+
+type Done = Option<(Source, NamePath, Changed)>;
 
 impl Put {
     pub fn run(self) -> Result<(), Failure> {
-        if !self.id {
-            let line = "put: this version stores by id only: add --id, and keep the ids that it prints";
-            return Err(Failure::new(Exit::Usage, line));
+        if self.id {
+            return put_objects::run(&self);
         }
-        let client = self.server.connect("put")?;
-        let mut run = Run {
-            client,
-            options: &self,
-            window: VecDeque::new(),
-            window_bytes: 0,
-            failures: Failures::default(),
-            bar: bar(if self.recursive.is_empty() { Some(self.files.len() as u64) } else { None }),
-        };
-        let outcome = run.all(files::named(&self.files).chain(files::under(&self.recursive)));
-        run.bar.finish_and_clear();
-        outcome?;
-        run.failures.end()
-    }
-}
-
-/// A bar on standard error if that is a terminal; hidden otherwise. Without a total it counts.
-fn bar(total: Option<u64>) -> ProgressBar {
-    let (bar, template) = match total {
-        Some(total) => (ProgressBar::new(total), "{bar:30} {pos}/{len} objects {elapsed} {wide_msg}"),
-        None => (ProgressBar::new_spinner(), "{spinner} {pos} objects ({per_sec}) {elapsed} {wide_msg}"),
-    };
-    bar.with_style(ProgressStyle::with_template(template).expect("a template of this program"))
-}
-
-struct Run<'a> {
-    client: Client,
-    options: &'a Put,
-    window: VecDeque<Sent>,
-    window_bytes: usize,
-    failures: Failures,
-    bar: ProgressBar,
-}
-
-/// An object on its way.
-struct Sent {
-    ticket: Ticket<Stored>,
-    source: Source,
-    bytes: usize,
-}
-
-impl Run<'_> {
-    /// Puts all; ends early only if it is no use to go on.
-    fn all(&mut self, found: impl Iterator<Item = Found>) -> Result<(), Failure> {
-        for found in found {
-            match found {
-                Found::File(source) => match read(&source) {
-                    Ok(content) => self.send(source, content)?,
-                    Err(failure) => self.fail(failure)?,
-                },
-                Found::Failed(line) => self.fail(Failure::new(Exit::Failed, line))?,
-                Found::Skipped(line) => self.bar.suspend(|| super::failure::warn(&line)),
-            }
-        }
-        while !self.window.is_empty() {
-            self.finish_first()?;
-        }
-        Ok(())
+        let (sources, destination) = self.sources_and_destination()?;
+        let client = self.server.connect_for_files("put")?;
+        self.put(&client, sources, &destination)
     }
 
-    fn send(&mut self, source: Source, content: Bytes) -> Result<(), Failure> {
-        let bytes = content.len();
-        while self.window.len() >= usize::from(self.options.in_flight)
-            || (!self.window.is_empty() && self.window_bytes + bytes > WINDOW_BYTES)
-        {
-            self.finish_first()?;
-        }
-        let durability = match self.options.durability {
-            Class::Disk => Durability::Disk,
-            Class::Memory => Durability::Memory,
+    /// The files, and where they go.
+    fn sources_and_destination(&self) -> Result<(&[PathBuf], Destination), Failure> {
+        let usage = |line: String| Failure::new(Exit::Usage, line);
+        let no_name = "put: the last argument must be the name where it goes, a path that begins with /; or add --id to \
+                       store by id";
+        let Some((last, sources)) = self.files.split_last() else {
+            return Err(usage(no_name.to_owned()));
         };
-        let options = PutOptions { durability, attributes: attributes(&source)?, ..PutOptions::default() };
-        self.window_bytes += bytes;
-        self.window.push_back(Sent { ticket: self.client.submit_put(content, options), source, bytes });
-        Ok(())
+        let shown = Source::File(last.clone()).shown();
+        if !last.as_os_str().as_bytes().starts_with(b"/") {
+            return Err(usage(no_name.to_owned()));
+        }
+        if sources.is_empty() && self.recursive.is_empty() {
+            return Err(usage(format!("put: what goes to {shown}? name a file before it, or add --id to store by id")));
+        }
+        let destination = Destination::parse(last.as_os_str()).map_err(|why| usage(format!("{shown}: {why}")))?;
+        Ok((sources, destination))
     }
 
-    /// Waits for the object that was sent first.
-    fn finish_first(&mut self) -> Result<(), Failure> {
-        let Some(Sent { ticket, source, bytes }) = self.window.pop_front() else {
-            return Ok(());
-        };
-        self.window_bytes -= bytes;
-        match ticket.wait() {
-            Ok(stored) => {
-                let printed = self.bar.suspend(|| self.print(&stored, &source));
-                self.bar.inc(1);
-                // The ids are the only way to the objects: when nobody keeps them, that is a failure here.
-                printed.map_err(|failure| match failure {
-                    Failure::OutputClosed => {
-                        let line =
-                            format!("{}: stored as {}, but standard output is closed", source.shown(), stored.id);
-                        Failure::new(Exit::Failed, line)
-                    }
-                    other => other,
-                })
-            }
-            Err(error) => {
-                let failure = Failure::of_client(&source.shown(), &error);
-                // A node that is away for one file is away for all of them.
-                if matches!(failure, Failure::Told(Exit::Unreachable, _)) {
-                    return Err(failure);
+    fn put(&self, client: &Client, sources: &[PathBuf], destination: &Destination) -> Result<(), Failure> {
+        let session = client.open_session().map_err(|error| Failure::of_client("put", &error))?;
+        let progress = Transfer::new();
+        if !progress.is_hidden() {
+            expect(&progress, sources, &self.recursive);
+        }
+        let condition = if self.if_absent { Condition::Absent } else { Condition::Any };
+        let uploader =
+            Uploader { session, progress: progress.clone(), content_type: self.content_type.clone(), condition };
+        let into = self.is_into(client, sources, destination)?;
+        let named = files::named(sources).filter_map(|found| named_job(found, destination, into));
+        let trees = self.recursive.iter().flat_map(|directory| {
+            Tree::of_files(directory, &destination.path).filter_map(|step| tree_job(step, &progress))
+        });
+        let mut failures = Failures::default();
+        let mut all = (0u64, 0u64);
+        let outcome = workers::each(
+            self.in_flight.into(),
+            named.chain(trees),
+            move |job| work(&uploader, job),
+            |done| match done {
+                Ok(done) => {
+                    all.0 += u64::from(done.is_some());
+                    all.1 += done.as_ref().map_or(0, |(_, _, changed)| changed.size);
+                    progress.aside(|| self.print(&done))
                 }
-                self.fail(failure)
-            }
-        }
-    }
-
-    fn fail(&mut self, failure: Failure) -> Result<(), Failure> {
-        let Self { bar, failures, .. } = self;
-        bar.suspend(|| failures.add(failure))
-    }
-
-    fn print(&self, stored: &Stored, source: &Source) -> Result<(), Failure> {
-        if self.options.json {
-            let fact = Fact {
-                id: stored.id.to_string(),
-                size: stored.size,
-                hash: stored.hash.to_string(),
-                durability: stored.durability,
-                path: &source.shown(),
-            };
-            return output::json_line(&fact);
-        }
-        let mut line = format!("{}\t{}\t", stored.id, stored.size).into_bytes();
-        line.extend(source.path_bytes());
-        output::line(line)
-    }
-}
-
-/// The content of a source, which may be at most one object.
-fn read(source: &Source) -> Result<Bytes, Failure> {
-    let cannot = |error| Failure::new(Exit::Failed, format!("{}: cannot read: {error}", source.shown()));
-    match source {
-        Source::Input => at_most_one_object(source, &mut std::io::stdin().lock()),
-        Source::File(path) => at_most_one_object(source, &mut File::open(path).map_err(cannot)?),
-    }
-}
-
-fn at_most_one_object(source: &Source, from: &mut impl Read) -> Result<Bytes, Failure> {
-    let mut content = Vec::new();
-    let read = from.take(CHUNK_BYTES_MAX as u64 + 1).read_to_end(&mut content);
-    read.map_err(|error| Failure::new(Exit::Failed, format!("{}: cannot read: {error}", source.shown())))?;
-    if content.len() > CHUNK_BYTES_MAX {
-        let line = format!(
-            "{}: over 8 MiB: larger files need names, which this version does not have; split it, or leave it out",
-            source.shown()
+                Err(failure) => progress.aside(|| failures.add_of_many(failure)),
+            },
         );
-        return Err(Failure::new(Exit::Failed, line));
+        progress.end();
+        outcome?;
+        if !self.recursive.is_empty() && !self.json {
+            let (files, bytes) = all;
+            output::line(format!("{files} files, {} stored under {}", BinaryBytes(bytes), destination.path))?;
+        }
+        failures.end()
     }
-    Ok(content.into())
+
+    /// Whether files go into the destination, under their own names.
+    fn is_into(&self, client: &Client, sources: &[PathBuf], destination: &Destination) -> Result<bool, Failure> {
+        if destination.is_directory || sources.len() > 1 || !self.recursive.is_empty() {
+            return Ok(true);
+        }
+        match client.stat_name(&destination.path) {
+            Ok(entry) => Ok(entry.facts.kind == NameKind::Directory),
+            // The upload says what is wrong, if anything is.
+            Err(error) if error.status().is_some() => Ok(false),
+            Err(error) => Err(Failure::of_client(destination.path.as_str(), &error)),
+        }
+    }
+
+    fn print(&self, done: &Done) -> Result<(), Failure> {
+        match done {
+            Some((source, path, changed)) if self.json => output::json_line(&Fact::new(source, path, changed)),
+            Some((_, path, changed)) if self.recursive.is_empty() => {
+                output::line(format!("{path}\t{}\t{}", changed.size, ContentHash(changed.hash)))
+            }
+            _ => Ok(()),
+        }
+        // The names are known to whoever chose them: it does not matter if nobody reads this.
+        .or_else(|failure| if failure == Failure::OutputClosed { Ok(()) } else { Err(failure) })
+    }
 }
 
-fn attributes(source: &Source) -> Result<Attributes, Failure> {
-    let name = source.file_name();
-    let list: &[(u8, &[u8])] = if name.is_empty() { &[] } else { &[(Attributes::FILE_NAME, name)] };
-    Attributes::of(list)
-        .map_err(|error| Failure::new(Exit::Failed, format!("{}: its name is too long: {error}", source.shown())))
+fn work(uploader: &Uploader, job: Job) -> Result<Done, Failure> {
+    match job {
+        Job::File(source, path) => {
+            let changed = uploader.upload(&source, &path)?;
+            Ok(Some((source, path, changed)))
+        }
+        Job::Directory(path) => {
+            let made = uploader.session.make_directory(&path, true);
+            made.map(|_| None).map_err(|error| Failure::of_client(path.as_str(), &error))
+        }
+    }
+}
+
+fn named_job(found: Found, destination: &Destination, into: bool) -> Option<Result<Job, Failure>> {
+    match found {
+        Found::File(source) if !into => Some(Ok(Job::File(source, destination.path.clone()))),
+        Found::File(Source::Input) => {
+            let line = format!("-: standard input has no name of its own: name a file in {}", destination.path);
+            Some(Err(Failure::new(Exit::Usage, line)))
+        }
+        Found::File(source) => {
+            let path = below(&destination.path, source.file_name(), &source.shown());
+            Some(path.map(|path| Job::File(source, path)))
+        }
+        Found::Failed(line) => Some(Err(Failure::new(Exit::Failed, line))),
+        Found::Skipped(line) => {
+            super::failure::warn(&line);
+            None
+        }
+    }
+}
+
+fn tree_job(step: Step, progress: &Transfer) -> Option<Result<Job, Failure>> {
+    match step {
+        Step::File { source, path, .. } => Some(Ok(Job::File(source, path))),
+        Step::Directory { path, .. } => Some(Ok(Job::Directory(path))),
+        Step::Failed(failure) => Some(Err(failure)),
+        Step::Skipped(line) => {
+            progress.aside(|| super::failure::warn(&line));
+            None
+        }
+        Step::Extra(..) => None,
+    }
+}
+
+/// Counts what is to be done, so that the time left can be told.
+pub fn expect(progress: &Transfer, sources: &[PathBuf], directories: &[PathBuf]) {
+    let (mut files, mut bytes) = (0, 0);
+    for found in files::named(sources).chain(files::under(directories)) {
+        if let Found::File(Source::File(path)) = found {
+            files += 1;
+            bytes += std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        }
+    }
+    progress.expect(files, bytes);
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Command;
+    use super::super::CommandLine;
     use super::*;
+    use crate::client::memory::MemoryNode;
+    use clap::Parser;
+    use std::fs;
 
-    #[test]
-    fn the_largest_object_is_read_and_one_byte_more_is_refused() {
-        let content = at_most_one_object(&Source::Input, &mut std::io::repeat(7).take(8 << 20)).unwrap();
-        assert_eq!(content.len(), 8 << 20);
-        let refused = at_most_one_object(&Source::Input, &mut std::io::repeat(7)).unwrap_err();
-        let Failure::Told(Exit::Failed, line) = refused else { panic!("{refused:?}") };
-        assert!(line.starts_with("-: over 8 MiB: larger files need names"), "{line}");
-        assert_eq!(read(&Source::File("/nowhere/x".into())).unwrap_err(), {
-            let line = "/nowhere/x: cannot read: No such file or directory (os error 2)";
-            Failure::new(Exit::Failed, line)
-        });
+    fn put(arguments: &[&str]) -> Put {
+        match CommandLine::parse_from(["larder", "put"].iter().chain(arguments)).command {
+            Command::Put(put) => put,
+            _ => panic!("it is a put"),
+        }
+    }
+
+    fn run(client: &Client, arguments: &[&str]) -> Result<(), Failure> {
+        let put = put(arguments);
+        let (sources, destination) = put.sources_and_destination()?;
+        put.put(client, sources, &destination)
     }
 
     #[test]
-    fn the_name_of_a_file_is_kept() {
-        let attributes_of = |path: &str| attributes(&Source::File(path.into())).unwrap();
-        let attributes_of_file = attributes_of("a/photo.jpg");
-        assert_eq!(attributes_of_file.value(Attributes::FILE_NAME), Some(&b"photo.jpg"[..]));
-        assert_eq!(attributes(&Source::Input).unwrap(), Attributes::default());
+    fn the_last_argument_is_the_name() {
+        let refused = |arguments: &[&str]| match put(arguments).sources_and_destination() {
+            Err(Failure::Told(Exit::Usage, line)) => line,
+            other => panic!("{arguments:?}: {other:?}"),
+        };
+        assert!(refused(&["a"]).contains("add --id"));
+        assert!(refused(&["a", "b"]).contains("begins with /"));
+        assert!(refused(&["/a"]).contains("what goes to /a?"));
+        assert!(refused(&["-r", "a"]).contains("begins with /"));
+        assert!(refused(&["a", "/b/../c"]).contains("no names"));
+        assert!(put(&["-r", "a", "/b"]).sources_and_destination().is_ok());
+    }
+
+    #[test]
+    fn files_go_where_the_name_says() {
+        let node = MemoryNode::new();
+        let client = node.client(Client::builder());
+        let place = tempfile::tempdir().unwrap();
+        let file = |name: &str| place.path().join(name).display().to_string();
+        fs::create_dir_all(file("t/empty")).unwrap();
+        fs::create_dir_all(file("t/d")).unwrap();
+        for name in ["a", "b", "t/x", "t/d/y", "t/d/bad\nname"] {
+            fs::write(file(name), name).unwrap();
+        }
+        run(&client, &[&file("a"), "/one"]).unwrap();
+        run(&client, &[&file("a"), "/dir/"]).unwrap();
+        run(&client, &[&file("b"), "/dir"]).unwrap();
+        run(&client, &[&file("a"), &file("b"), "/new/dir", "--json"]).unwrap();
+        let failed = run(&client, &["-r", &file("t"), "/tree", "--in-flight", "3"]).unwrap_err();
+        assert_eq!(failed, Failure::Silent(Exit::Failed), "one name is none here");
+        for (path, want) in [
+            ("/one", "a"),
+            ("/dir/a", "a"),
+            ("/dir/b", "b"),
+            ("/new/dir/a", "a"),
+            ("/new/dir/b", "b"),
+            ("/tree/x", "t/x"),
+            ("/tree/d/y", "t/d/y"),
+        ] {
+            assert_eq!(node.content(path).as_deref(), Some(want.as_bytes()), "{path}");
+        }
+        assert!(node.with(|state| state.names.contains_key("/tree/empty")));
+        assert_eq!(run(&client, &[&file("b"), "/one", "--if-absent"]), Err(Failure::Silent(Exit::Conflict)));
+        assert_eq!(node.content("/one").unwrap(), b"a");
+        assert_eq!(run(&client, &["-", "/dir/"]), Err(Failure::Silent(Exit::Usage)));
+        assert_eq!(run(&client, &[&file("missing"), &file("a"), "/more"]), Err(Failure::Silent(Exit::Failed)));
+        assert!(node.content("/more/a").is_some());
     }
 }

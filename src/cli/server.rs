@@ -27,8 +27,17 @@ impl Server {
     /// # Errors
     /// A failure that names `thing` and the node.
     pub fn connect(&self, thing: &str) -> Result<Client, Failure> {
+        self.connect_by(thing, 1)
+    }
+
+    /// As [`connect`](Self::connect), with several connections: one alone does not keep a node busy with large chunks.
+    pub fn connect_for_files(&self, thing: &str) -> Result<Client, Failure> {
+        self.connect_by(thing, 4)
+    }
+
+    fn connect_by(&self, thing: &str, connections: usize) -> Result<Client, Failure> {
         Client::builder()
-            .connections(1)
+            .connections(connections)
             .deadline(Duration::from_millis(self.timeout_ms))
             .name(concat!("larder/", env!("CARGO_PKG_VERSION")))
             .connect(&*self.server)

@@ -1,21 +1,24 @@
-//! `larder stat`: what is known about an object.
+//! `larder stat`: what is known about a name or an object.
 
+use super::facts::{attributes, name_facts};
 use super::failure::Failure;
 use super::server::Server;
+use super::thing::Thing;
 use super::utc::utc;
 use super::{output, report};
 use crate::base::ids::ObjectId;
-use crate::request::{Attributes, Meta};
-use serde_json::{Map, Value, json};
+use crate::request::{Meta, NameKind};
+use serde_json::{Value, json};
 
-/// Shows what is known about an object
+/// Shows what is known about a name or an object
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
+  larder stat /pictures/cat.jpg
   larder stat 3-1f-00c0ffee00c0ffee --json")]
 pub struct Stat {
-    /// The object, as `larder put` printed it
-    #[arg(value_name = "ID")]
-    id: ObjectId,
+    /// The name, which begins with /, or the ID of an object, as `larder put --id` printed it
+    #[arg(value_name = "PATH|ID")]
+    thing: Thing,
 
     /// Print JSON
     #[arg(long)]
@@ -27,36 +30,32 @@ pub struct Stat {
 
 impl Stat {
     pub fn run(self) -> Result<(), Failure> {
-        let thing = self.id.to_string();
-        let meta = self.server.connect(&thing)?.stat(self.id).map_err(|error| Failure::of_client(&thing, &error))?;
-        let facts = facts(self.id, &meta);
+        let thing = self.thing.to_string();
+        let client = self.server.connect(&thing)?;
+        let failed = |error| Failure::of_client(&thing, &error);
+        let facts = match &self.thing {
+            Thing::Object(id) => facts(*id, &client.stat(*id).map_err(failed)?),
+            Thing::Name(path) => {
+                let entry = client.stat_name(path).map_err(failed)?;
+                let mut facts = name_facts(path, &entry.facts);
+                if entry.facts.kind == NameKind::File {
+                    facts["attributes"] = attributes(&entry.attributes).into();
+                }
+                facts
+            }
+        };
         if self.json { output::json(&facts) } else { output::print(report::report(&facts).as_bytes()) }
     }
 }
 
 fn facts(id: ObjectId, meta: &Meta) -> Value {
-    let attributes: Map<String, Value> = meta
-        .attributes
-        .iter()
-        .map(|(tag, value)| (attribute_name(tag), String::from_utf8_lossy(value).into_owned().into()))
-        .collect();
     json!({
         "id": id.to_string(),
         "size_bytes": meta.size,
         "hash": meta.hash.to_string(),
         "stored": utc(meta.stored_ms),
-        "attributes": attributes,
+        "attributes": attributes(&meta.attributes),
     })
-}
-
-fn attribute_name(tag: u8) -> String {
-    match tag {
-        Attributes::CONTENT_TYPE => "content_type".to_string(),
-        Attributes::CACHE_CONTROL => "cache_control".to_string(),
-        Attributes::CONTENT_DISPOSITION => "content_disposition".to_string(),
-        Attributes::FILE_NAME => "file_name".to_string(),
-        other => format!("tag_{other}"),
-    }
 }
 
 #[test]
@@ -65,7 +64,7 @@ fn facts_of_an_object() {
         size: 2048,
         hash: crate::base::checksum::content_hash(b""),
         stored_ms: 0,
-        attributes: Attributes::of(&[(4, b"a.jpg"), (200, b"\xff")]).unwrap(),
+        attributes: crate::request::Attributes::of(&[(4, b"a.jpg"), (200, b"\xff")]).unwrap(),
     };
     let id = "3-1f-00c0ffee00c0ffee".parse().unwrap();
     assert_eq!(

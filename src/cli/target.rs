@@ -1,15 +1,23 @@
-//! The file that `get -o` writes: whole or not at all.
+//! A file that `get` writes: whole or not at all.
 //!
 //! Content goes to a temporary file beside the target, which is renamed over it when all is there. Always: a failure, a
 //! signal included, leaves the target as it was and no temporary file. Targets that are no regular files (a pipe,
 //! /dev/null) are written to as they are.
 
 use crate::base::thread;
+use parking_lot::Mutex;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::{Handle, Signals};
+use signal_hook::iterator::Signals;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Bytes of a file's name that are in the name of its temporary file.
+const NAME_BYTES_KEPT: usize = 200;
 
 /// A file that is being written.
 #[derive(Debug)]
@@ -46,13 +54,30 @@ impl Target {
     /// # Errors
     /// Those of the file system.
     pub fn finish(self) -> io::Result<()> {
-        let Some((mut temporary, path)) = self.rename else {
-            return Ok(());
-        };
-        self.file.sync_all()?;
-        fs::rename(&temporary.path, path)?;
-        temporary.is_there = false;
-        Ok(())
+        if self.rename.is_some() {
+            self.file.sync_all()?;
+        }
+        self.finish_unsynced()
+    }
+
+    /// As [`finish`](Self::finish), without waiting for the disk: for one file of a tree, which is not whole before all
+    /// of its files are there.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn finish_unsynced(self) -> io::Result<()> {
+        match self.rename {
+            Some((temporary, path)) => temporary.rename(&path),
+            None => Ok(()),
+        }
+    }
+
+    /// Sets the modification time that it shall have.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn set_modified(&self, time: SystemTime) -> io::Result<()> {
+        if self.rename.is_some() { self.file.set_modified(time) } else { Ok(()) }
     }
 }
 
@@ -70,41 +95,65 @@ impl Write for Target {
 #[derive(Debug)]
 struct Temporary {
     path: PathBuf,
-    is_there: bool,
-    signals: Handle,
 }
+
+/// Those that are there now. The lock is held while one is renamed, so that a signal finds it here or finds it renamed.
+static THERE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Whether a thread waits for signals, from the first temporary file on.
+static WATCHED: Mutex<bool> = Mutex::new(false);
 
 impl Temporary {
     fn beside(path: &Path) -> io::Result<(Self, File)> {
+        watch()?;
         let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "names no file"))?;
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
+        // A file system takes 255 bytes, and a name may have as many.
+        let kept = OsStr::from_bytes(name.as_bytes().get(..NAME_BYTES_KEPT).unwrap_or(name.as_bytes()));
+        let mut hidden = OsString::from(".");
+        hidden.push(kept);
         hidden.push(format!(".{}", std::process::id()));
         let path = path.with_file_name(hidden);
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-        let handle = signals.handle();
+        let mut there = THERE.lock();
         let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        there.insert(path.clone());
         // From here on the drop removes the file.
-        let temporary = Self { path: path.clone(), is_there: true, signals: handle };
-        thread::spawn("signals", move || {
-            if let Some(signal) = signals.forever().next() {
-                // If it is gone already, it was renamed: all was done.
-                let _ = fs::remove_file(&path);
-                let _ = signal_hook::low_level::emulate_default_handler(signal);
-            }
-        })?;
-        Ok((temporary, file))
+        Ok((Self { path }, file))
+    }
+
+    fn rename(self, to: &Path) -> io::Result<()> {
+        let mut there = THERE.lock();
+        fs::rename(&self.path, to)?;
+        there.remove(&self.path);
+        Ok(())
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        self.signals.close();
-        if self.is_there {
+        if THERE.lock().remove(&self.path) {
             // The failure that led here is told; that the file stays would be a second line about the same.
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+fn watch() -> io::Result<()> {
+    let mut watched = WATCHED.lock();
+    if !*watched {
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        thread::spawn("signals", move || {
+            if let Some(signal) = signals.forever().next() {
+                // The lock is kept until the process has ended: no further file appears.
+                let there = THERE.lock();
+                for path in there.iter() {
+                    let _ = fs::remove_file(path);
+                }
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
+        })?;
+        *watched = true;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

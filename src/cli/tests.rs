@@ -36,7 +36,25 @@ fn wrong_arguments_are_refused() {
     assert!(refused(&["put", "--id"]).contains("FILE"));
     assert!(refused(&["put", "--id", "--in-flight", "0", "x"]).contains("1..=1024"));
     assert!(refused(&["put", "--id", "--durability", "tape", "x"]).contains("memory"));
+    assert!(
+        refused(&["put", "a", "/a", "--durability", "memory"]).contains("--id"),
+        "what is committed is on the disk"
+    );
+    assert!(refused(&["put", "--id", "a", "--if-absent"]).contains("cannot be used"));
     assert!(refused(&["get"]).contains("ID"));
+    assert!(refused(&["get", "pictures/a"]).contains("a name begins with /"));
+    assert!(refused(&["get", "/a/../b"]).contains("no names"));
+    assert!(refused(&["get", "-r", "/a"]).contains("DIR"));
+    assert!(refused(&["get", "/a", "b"]).contains("--recursive"));
+    assert!(refused(&["get", "-r", "/a", "b", "-o", "c"]).contains("cannot be used"));
+    assert!(refused(&["ls", "a"]).contains("begins with /"));
+    assert!(refused(&["rm", "--no-wait", "/a"]).contains("--recursive"));
+    assert!(refused(&["mv", "/a"]).contains("TO"));
+    assert!(refused(&["mv", "/a", "b"]).contains("begins with /"));
+    assert!(refused(&["mkdir"]).contains("PATH"));
+    assert!(refused(&["mkdir", "/.id/x"]).contains("the node's own"));
+    assert!(refused(&["sync", "dir"]).contains("PATH"));
+    assert!(refused(&["sync", "dir", "path"]).contains("begins with /"));
     assert!(refused(&["get", "3-1F-00c0ffee00c0ffee"]).contains("not an object id"));
     assert!(refused(&["rm"]).contains("ID"));
     assert!(refused(&["rm", "3-1f-00c0ffee00c0ffee", "x"]).contains("not an object id"));
@@ -53,7 +71,21 @@ fn right_arguments_are_taken() {
     for arguments in [
         &["put", "--id", "a", "-", "b"][..],
         &["put", "--id", "-r", "a", "-r", "b", "c"],
+        &["put", "a", "-", "/b/"],
+        &["put", "-r", "a", "/b", "--json", "--in-flight", "8"],
+        &["put", "a.bin", "/a", "--if-absent", "--content-type", "image/jpeg"],
         &["get", "3-1f-00c0ffee00c0ffee", "-o", "-"],
+        &["get", "/a/b c", "-o", "x"],
+        &["get", "-r", "/", "here", "--in-flight", "4", "--json"],
+        &["ls"],
+        &["ls", "-lr", "/a", "--json"],
+        &["stat", "/"],
+        &["rm", "-r", "/a", "/b", "3-1f-00c0ffee00c0ffee", "--no-wait"],
+        &["mv", "-f", "/a", "/b/"],
+        &["mkdir", "-p", "/a/b", "/c"],
+        &["du"],
+        &["du", "/a", "/b", "--json"],
+        &["sync", "dir", "/a", "--delete", "--json"],
         &["rm", "3-1f-00c0ffee00c0ffee", "0-0-0000000000000000", "--json"],
         &["status", "--server", "[::1]:7400", "--json"],
         &["serve", "--data", "a", "--data", "b", "--listen", "[::]:0", "--cache-bytes", "1 GiB", "--check"],
@@ -66,9 +98,9 @@ fn right_arguments_are_taken() {
 }
 
 #[test]
-fn without_id_put_says_what_to_do() {
+fn without_a_name_put_says_what_to_do() {
     let command = CommandLine::try_parse_from(["larder", "put", "x"]).unwrap().command;
     let super::Failure::Told(exit, line) = command.run().unwrap_err() else { panic!("it is told") };
     assert_eq!(exit, super::failure::Exit::Usage);
-    assert!(line.contains("add --id"), "{line}");
+    assert!(line.contains("begins with /") && line.contains("add --id"), "{line}");
 }

@@ -63,18 +63,23 @@ impl Drop for Taken {
     }
 }
 
-#[test]
-fn room_is_taken_and_comes_back() {
-    let room = Room::new(0);
-    let mut all = room.take(CHUNK_BYTES_MAX);
-    assert!(room.try_take(1).is_none());
-    all.shrink(CHUNK_BYTES_MAX - 10);
-    let ten = room.try_take(10).unwrap();
-    assert!(room.try_take(1).is_none());
-    drop(all);
-    let waits = Arc::clone(&room);
-    let thread = std::thread::spawn(move || drop(waits.take(CHUNK_BYTES_MAX)));
-    drop(ten);
-    thread.join().unwrap();
-    assert_eq!(*room.free.lock(), CHUNK_BYTES_MAX);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_taken_and_comes_back() {
+        let room = Room::new(0);
+        let mut all = room.take(CHUNK_BYTES_MAX);
+        assert!(room.try_take(1).is_none());
+        all.shrink(CHUNK_BYTES_MAX - 10);
+        let ten = room.try_take(10).unwrap();
+        assert!(room.try_take(1).is_none());
+        drop(all);
+        let waits = Arc::clone(&room);
+        let thread = std::thread::spawn(move || drop(waits.take(CHUNK_BYTES_MAX)));
+        drop(ten);
+        thread.join().unwrap();
+        assert_eq!(*room.free.lock(), CHUNK_BYTES_MAX);
+    }
 }
