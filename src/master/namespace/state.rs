@@ -33,7 +33,8 @@ pub struct Namespace {
 /// What caches must forget after a command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Touched {
-    /// Names that lead elsewhere now: the inode of the directory, and the name in it.
+    /// Names that lead elsewhere now: the inode of the directory, and the name in it. Names in a directory that was
+    /// removed with its content are not among them: nobody comes to them any more, and inodes are given once.
     pub names: Vec<(u64, Box<str>)>,
     /// Whole paths lead elsewhere now, because a directory above them was moved or removed with its content. Who keeps
     /// names by directory and name needs `names` only.
@@ -207,6 +208,7 @@ impl Namespace {
                 let session = self.meta.next_session;
                 self.sessions.open(session, now_ms)?;
                 self.meta.next_session += 1;
+                self.digest(&[b"opened", &session.to_le_bytes()]);
                 return Ok(NameAnswer::Session(Session { session, silent_ms_max: self.silent_ms_max }));
             }
             Command::RenewSession(session) => {

@@ -1,7 +1,7 @@
 //! Goal: each change is made once, whatever is sent again; what nobody committed is known as garbage, and nothing else is.
 
 use super::*;
-use crate::base::limits::{SESSION_ANSWERS_MAX, SESSION_GAPS_MAX, SESSIONS_OPEN_MAX};
+use crate::base::limits::{SESSION_ANSWERS_MAX, SESSION_GAPS_MAX, SESSIONS_CLOSED_MAX, SESSIONS_OPEN_MAX};
 
 fn origin(session: u64, number: u64) -> Origin {
     Origin { session, number }
@@ -139,4 +139,18 @@ fn the_number_of_open_sessions_is_bounded() {
     names.apply(&mut other, &Command::CloseSession(5), 1, &mut Touched::default()).unwrap().unwrap();
     let NameAnswer::Session(session) = open(&mut names).unwrap() else { panic!("no session") };
     assert_eq!(session.session, SESSIONS_OPEN_MAX as u64 + 1);
+}
+
+#[test]
+fn the_number_of_closed_sessions_is_bounded() {
+    let mut table = MapTable::default();
+    let mut names = Namespace::load(&table).unwrap();
+    let mut run = |command| names.apply(&mut table, &command, 1, &mut Touched::default()).unwrap().unwrap();
+    for session in 1..=SESSIONS_CLOSED_MAX as u64 + 2 {
+        run(Command::OpenSession);
+        run(Command::CloseSession(session));
+    }
+    let (facts, dead) = (names.facts(), names.dead_numbers());
+    assert_eq!((facts.sessions_closed, facts.sessions_forgotten_early), (SESSIONS_CLOSED_MAX, 2));
+    assert!(!dead.is_dead(origin(2, 1)) && dead.is_dead(origin(3, 1)));
 }
