@@ -17,6 +17,8 @@ mod report;
 mod role;
 mod settings;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 pub use reader::Question;
 pub use report::MasterReport;
@@ -72,8 +74,8 @@ struct Running {
     commands: QueueSender<Proposed>,
     questions: QueueSender<Asked>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    /// Keeps other processes out of the directory.
-    _lock: Box<dyn Lock>,
+    /// Keeps other processes out of the directory until it is closed.
+    lock: Mutex<Option<Box<dyn Lock>>>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -140,7 +142,13 @@ impl Master {
             facts.files,
             facts.directories
         );
-        Ok(Self(Inner::Running(Running { shared, commands, questions, threads: Mutex::new(threads), _lock: lock })))
+        Ok(Self(Inner::Running(Running {
+            shared,
+            commands,
+            questions,
+            threads: Mutex::new(threads),
+            lock: Mutex::new(Some(lock)),
+        })))
     }
 
     /// Answers a lookup from the hot names; `None` when not all of its path is there. Processor thread.
@@ -230,6 +238,7 @@ impl Master {
             // A panic was logged when it happened.
             drop(thread.join());
         }
+        drop(running.lock.lock().take());
     }
 }
 

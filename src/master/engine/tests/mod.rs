@@ -1,0 +1,5 @@
+//! Behaviour of the whole master, threads included, on disks that fail and lose power.
+
+mod crash;
+mod serving;
+mod world;
