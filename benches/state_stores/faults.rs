@@ -6,7 +6,6 @@
 
 use super::names::{Dice, Pattern, batch, key, value};
 use super::{commit, files, open};
-use larder::master::table::StateStore;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
@@ -15,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-const CACHE_BYTES: usize = 16 << 20;
+const CACHE_BYTES: usize = 256 << 20;
 const BATCH: u64 = 5000;
 /// So many are in tables, and as many more in what fjall calls its journal.
 const NAMES: u64 = 30_000;
@@ -72,7 +71,7 @@ fn look(kind: &str, directory: &Path, names: u64) -> &'static str {
         if let Some(ended) = child.try_wait().unwrap() {
             break ended;
         }
-        if began.elapsed() > Duration::from_secs(20) {
+        if began.elapsed() > Duration::from_secs(120) {
             child.kill().unwrap();
             child.wait().unwrap();
             return "HANGS";
@@ -128,12 +127,14 @@ pub fn check(kind: &str, directory: &Path, names: u64) {
 /// Commits batch after batch and says so; tries a batch that failed again.
 pub fn write(kind: &str, directory: &Path, first: u64, batches: u64) {
     let store = open(kind, directory, CACHE_BYTES).unwrap();
-    let mut failures = 0;
+    let (mut failures, mut after) = (0, 0);
     let mut next = first;
-    while next < batches * BATCH && failures < 12 {
+    // After a failure a few more are enough.
+    while next < batches * BATCH && failures < 12 && after < 3 {
         let what = match commit(&*store, &batch(Pattern::Random, next, BATCH)) {
             Ok(()) => {
                 next += BATCH;
+                after += u64::from(failures > 0);
                 format!("acknowledged {next}")
             }
             Err(error) => {
@@ -194,7 +195,7 @@ fn full_disk(kind: &str) {
     let place = tempfile::tempdir().unwrap();
     let at = place.path().display();
     assert!(run(&format!(
-        "truncate -s 200M {at}/image; mkfs.ext4 -q -F {at}/image; mkdir {at}/mnt; mount -o loop {at}/image {at}/mnt; fallocate -l 100M {at}/mnt/filler"
+        "truncate -s 160M {at}/image; mkfs.ext4 -q -F {at}/image; mkdir {at}/mnt; mount -o loop {at}/image {at}/mnt; fallocate -l 60M {at}/mnt/filler"
     )));
     let directory = place.path().join("mnt/store");
     let (acknowledged, said) = watch(kind, &directory, 200, 1 << 40, &mut || assert!(run(&format!("rm {at}/mnt/filler"))));
@@ -212,9 +213,11 @@ fn failing_disk(kind: &str, program: &str, rule: &str) {
         "cd {at}; truncate -s 400M backing; mkdir fuse mnt; echo '{{}}' > rules; mkfs.ext4 -q -F backing"
     )));
     let mut server = Command::new(program);
-    server.args([path.join("fuse"), path.join("backing"), path.join("rules")]).stderr(Stdio::null());
+    server.args([path.join("fuse"), path.join("backing"), path.join("rules")]).stdout(Stdio::null()).stderr(Stdio::null());
     let mut server = server.spawn().unwrap();
-    std::thread::sleep(Duration::from_secs(1));
+    while !path.join("fuse/disk.img").exists() {
+        std::thread::sleep(Duration::from_millis(50));
+    }
     assert!(run(&format!("cd {at}; losetup --direct-io=on --show -f fuse/disk.img > loop; mount $(cat loop) mnt")));
     let set = |rule: &str| {
         std::fs::write(path.join("rules.new"), rule).unwrap();
