@@ -18,6 +18,13 @@ pub fn crc32(bytes: &[u8]) -> u32 {
     narrow(crc_fast::checksum(CrcAlgorithm::Crc32IsoHdlc, bytes))
 }
 
+/// CRC-64/NVME of `bytes` (the NVM Command Set Specification 1.0, 5.2.1.3.4): where 32 bits are few for the many blocks of a
+/// long-lived file, at several times the speed of a hash.
+#[must_use]
+pub fn crc64(bytes: &[u8]) -> u64 {
+    crc_fast::checksum(CrcAlgorithm::Crc64Nvme, bytes)
+}
+
 /// CRC-32C of two neighbours, from the checksum of each and the length of the second.
 #[must_use]
 pub fn crc32c_combine(first: u32, second: u32, second_bytes: u64) -> u32 {
@@ -78,6 +85,7 @@ mod tests {
         // The check values of the catalogue of parametrised CRC algorithms.
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        assert_eq!(crc64(b"123456789"), 0xae8b_1486_0a79_9888);
         // XXH3-128 of nothing, from the reference implementation's test vectors.
         assert_eq!(content_hash(b"").to_string(), "99aa06d3014798d86001c324468d497f");
     }

@@ -8,6 +8,7 @@ use super::BLOCK_BYTES;
 use super::header::{HEADER_BYTES, Header, REDB_BYTES, Slots};
 use super::sums::{GROUP_BLOCKS, Sums, block_at, sum};
 use super::trouble::{Latch, Trouble};
+use crate::base::random::Random;
 use crate::disk::{Disk, File, Open};
 use crate::journal::failed_sync;
 use parking_lot::Mutex;
@@ -40,11 +41,12 @@ struct State {
 }
 
 impl Blocks {
-    /// Makes an empty file; nothing of it is durable yet.
-    pub fn create(disk: &dyn Disk, name: &str, owner: u128, salt: u64, sums_bytes: usize) -> Result<Self, Trouble> {
+    /// Makes an empty file under a name that it shall not keep; nothing of it is durable yet.
+    pub fn create(disk: &dyn Disk, temporary: &str, name: &str, owner: u128, sums_bytes: usize) -> Result<Self, Trouble> {
         let place = place(disk, name);
+        let salt = Random::default().number().map_err(|error| Trouble::of(&place, &error))?;
         let header = Header { owner, salt, length: 0, redb: [0; REDB_BYTES] };
-        let file = disk.open(name, Open::Create).map_err(|error| Trouble::of(&place, &error))?;
+        let file = disk.open(temporary, Open::Create).map_err(|error| Trouble::of(&place, &error))?;
         let mut slots = Slots::new();
         slots.write(&*file, &header).map_err(|error| Trouble::of(&place, &error))?;
         Ok(Self::with(place, file, header, slots, sums_bytes, HEADER_BYTES))

@@ -9,7 +9,6 @@ use super::blocks::Blocks;
 use super::commit::{self, guarded};
 use super::trouble::{Latch, Trouble};
 use super::view::{Snapshot, View};
-use crate::base::random::Random;
 use crate::disk::Disk;
 use crate::journal::failed_sync;
 use crate::master::StateError;
@@ -200,8 +199,7 @@ impl Instance {
         options: StoreOptions,
     ) -> Result<Self, StateError> {
         let failed = |error: io::Error| StateError::io(disk.place(), error);
-        let salt = Random::default().number().map_err(failed)?;
-        let blocks = Blocks::create(disk, temporary, owner, salt, options.cache_bytes / SUMS_PART)?;
+        let blocks = Blocks::create(disk, temporary, name, owner, options.cache_bytes / SUMS_PART)?;
         let instance = Self::with(blocks, options)?;
         guarded(&instance.blocks, || commit::write(&instance.tree, &mut std::iter::empty()))?;
         disk.rename(temporary, name).map_err(failed)?;

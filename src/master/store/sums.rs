@@ -1,7 +1,7 @@
 //! The checksums of the blocks, a page of them in memory for each group that is in use.
 //!
-//! Owned by the lock of the block file. A checksum is XXH3-64 of the block, keyed with the file's salt and the block's
-//! number, so that a block at a wrong place or of another file fails; one that was overwritten without its checksum, or
+//! Owned by the lock of the block file. A checksum is CRC-64/NVME of the block, XORed with a mix of the file's salt and the
+//! block's number, so that a block at a wrong place or of another file fails; one that was overwritten without its checksum, or
 //! never reached the disk, fails too. Zero is a block that was never written.
 //!
 //! Why a power cut tears no block that counts from its checksum: redb never writes to a block of its last durable commit,
@@ -11,7 +11,7 @@
 
 use super::BLOCK_BYTES;
 use super::header::HEADER_BYTES;
-use crate::base::checksum::keyed;
+use crate::base::checksum::crc64;
 use crate::disk::File;
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
@@ -32,8 +32,10 @@ pub fn group_at(group: u64) -> u64 {
 
 /// The checksum of a block; never zero.
 pub fn sum(salt: u64, block: u64, bytes: &[u8]) -> u64 {
-    // An odd constant spreads neighbours, so that salt and number do not cancel out.
-    keyed(salt ^ block.wrapping_mul(0x9e37_79b9_7f4a_7c15), bytes).max(1)
+    // The finalizer of SplitMix64: neighbours differ in half of the bits.
+    let mut key = (salt ^ block).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    key = (key ^ (key >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (crc64(bytes) ^ key ^ (key >> 31)).max(1)
 }
 
 #[derive(Debug)]
