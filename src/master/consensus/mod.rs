@@ -24,6 +24,7 @@ use super::log::{Applied, EntryKind, HardState, Log, LogOptions, LogReport, Reco
 use crate::disk::Disk;
 use bytes::Bytes;
 use raft::{Config, RawNode, ReadOnlyOption, Ready, StateRole, eraftpb};
+use serde::Serialize;
 use std::sync::Arc;
 use storage::{LogStorage, VOTER, from_raft};
 
@@ -68,7 +69,7 @@ pub enum NotProposed {
 }
 
 /// What a voter is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Role {
     /// It leads, and serves.
     Leader,
@@ -81,7 +82,7 @@ pub enum Role {
 }
 
 /// How consensus stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ConsensusStatus {
     /// What this voter is.
     pub role: Role,

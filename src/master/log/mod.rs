@@ -15,6 +15,7 @@ mod look;
 mod mark;
 mod names;
 mod open;
+mod read;
 mod rebuild;
 mod record;
 mod rest;
