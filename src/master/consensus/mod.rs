@@ -167,6 +167,10 @@ impl Consensus {
         if !self.is_leader() {
             return Err(NotProposed::NotLeader);
         }
+        if data.len() as u64 > UNCOMMITTED_BYTES_MAX {
+            // The core would take it if it were alone.
+            return Err(NotProposed::TooMuch);
+        }
         // The core assigns index and term; it refuses only above its bound.
         self.node.propose(Vec::new(), data).map_err(|_| NotProposed::TooMuch)
     }

@@ -202,6 +202,7 @@ fn too_much_at_once_is_refused() {
     let disk = MemoryDisk::new();
     let mut consensus = open(&disk, at(0, 0));
     drain(&mut consensus);
+    assert_eq!(consensus.propose(vec![1; (64 << 20) + 1]), Err(NotProposed::TooMuch));
     consensus.propose(vec![1; 40 << 20]).unwrap();
     assert_eq!(consensus.propose(vec![2; 40 << 20]), Err(NotProposed::TooMuch));
     assert_eq!(drain(&mut consensus).len(), 1);

@@ -129,7 +129,7 @@ struct Tail {
 }
 
 impl Log {
-    /// The entries from the cut on, and the hard state.
+    /// The hard state.
     #[must_use]
     pub fn hard(&self) -> HardState {
         self.content.hard()

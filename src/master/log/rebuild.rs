@@ -175,9 +175,10 @@ mod tests {
 
     #[test]
     fn what_is_lost_matters_only_behind_the_state() {
+        /// Applied; the first entry behind the loss; the header behind it; the mark; what comes of it.
+        type Row = (u64, Option<u64>, Option<u64>, Option<Known>, Result<u64, &'static str>);
         let known = |mark, index| Known { mark: Sequence(mark), last: at(index, 1), hard: HardState::default() };
-        // Applied; the first entry behind the loss; the header behind it; the mark; what comes of it.
-        let cases: [(u64, Option<u64>, Option<u64>, Option<Known>, Result<u64, &str>); 9] = [
+        let cases: [Row; 9] = [
             (5, Some(6), None, None, Ok(8)),
             (5, Some(4), None, None, Ok(6)),
             (5, Some(7), None, None, Err("below 9")),
