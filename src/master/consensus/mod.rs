@@ -25,6 +25,7 @@ use super::log::{EntryKind, HardState, Log, LogOptions, LogReport, Record};
 use crate::disk::Disk;
 use bytes::Bytes;
 use raft::{Config, RawNode, ReadOnlyOption, Ready, StateRole, eraftpb};
+use serde::Serialize;
 use std::sync::Arc;
 use storage::{LogStorage, VOTER, from_raft};
 
@@ -69,7 +70,7 @@ pub enum NotProposed {
 }
 
 /// What a voter is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub enum Role {
     /// It leads, and serves.
     Leader,
@@ -96,7 +97,7 @@ impl Role {
 }
 
 /// How consensus stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct ConsensusStatus {
     /// What this voter is.
     pub role: Role,
@@ -180,6 +181,10 @@ impl Consensus {
         }
         if !self.is_leader() {
             return Err(NotProposed::NotLeader);
+        }
+        if data.len() as u64 > UNCOMMITTED_BYTES_MAX {
+            // The core would take it if it were alone.
+            return Err(NotProposed::TooMuch);
         }
         // The core assigns index and term; it refuses only above its bound.
         self.node.propose(Vec::new(), data).map_err(|_| NotProposed::TooMuch)?;

@@ -180,12 +180,21 @@ fn a_start_on_a_full_disk_finds_the_room_that_is_spared() {
         }
     }
     drop(consensus);
-    for start in 0..3 {
-        let mut consensus = open(&disk.kill(), at(1, 1));
+    // One after another, each with the record that makes it a leader.
+    for start in 0..4 {
+        let mut consensus = open(&disk, at(1, 1));
         let again = drain(&mut consensus);
         assert!(consensus.is_leader(), "start {start}");
-        assert_eq!(data(&again).len(), usize::from(proposed - 1) + 1);
+        assert_eq!(again.len(), usize::from(proposed - 1) + 1 + start);
+        // What carries something still finds none.
+        consensus.propose(vec![1; 900]).unwrap();
+        assert!(matches!(consensus.step(), Err(StateError::Full { .. })), "start {start}");
     }
+    disk.set_capacity(1 << 20);
+    let mut consensus = open(&disk, at(1, 1));
+    drain(&mut consensus);
+    consensus.propose(vec![1; 900]).unwrap();
+    assert_eq!(consensus.step().unwrap().len(), 1);
 }
 
 #[test]
@@ -193,6 +202,7 @@ fn too_much_at_once_is_refused() {
     let disk = MemoryDisk::new();
     let mut consensus = open(&disk, at(0, 0));
     drain(&mut consensus);
+    assert_eq!(consensus.propose(vec![1; (64 << 20) + 1]), Err(NotProposed::TooMuch));
     consensus.propose(vec![1; 40 << 20]).unwrap();
     assert_eq!(consensus.propose(vec![2; 40 << 20]), Err(NotProposed::TooMuch));
     assert_eq!(drain(&mut consensus).len(), 1);

@@ -15,6 +15,7 @@ mod look;
 mod mark;
 mod names;
 mod open;
+mod read;
 mod rebuild;
 mod record;
 mod rest;
@@ -128,7 +129,7 @@ struct Tail {
 }
 
 impl Log {
-    /// The entries from the cut on, and the hard state.
+    /// The hard state.
     #[must_use]
     pub fn hard(&self) -> HardState {
         self.content.hard()

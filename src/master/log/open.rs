@@ -8,25 +8,22 @@ use super::cut::remove_below;
 use super::files::make_segment;
 use super::look::{Found, Look, MarkFile, PIECE_BYTES, look};
 use super::mark::{MARK_MAGIC, MARK_SLOT_BYTES, MARK_VERSION, Mark};
-use super::rebuild::{Beyond, Gap, Known, Rebuild};
-use super::record::{RECORD_HEAD_BYTES, Record, Records};
+use super::read::Read;
 use super::segment_header::{LOG_HEADER_BYTES, LogHeader};
-use super::writer::{GENERATION, NO_VOLUME};
 use super::{HardState, Log, LogCounts, LogOptions, Segment, StateError, Tail, broken, names};
 use crate::base::clock::SystemClock;
 use crate::base::ids::{Epoch, Sequence};
 use crate::base::random::Random;
-use crate::disk::{Disk, Open};
-use crate::journal::{
-    Bounds, CHAIN_START, Case, Pair, Plan, Proof, SECTOR_BYTES, Seen, Sight, Window, failed_sync, plan, scan,
-    sector_end,
-};
+use crate::disk::{Disk, File, Open};
+use crate::journal::{CHAIN_START, Pair, SECTOR_BYTES, failed_sync, sector_end};
+use serde::Serialize;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A torn tail that was cut.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TornTail {
     /// The segment's file.
     pub file: String,
@@ -39,7 +36,7 @@ pub struct TornTail {
 }
 
 /// Something durable that does not verify. The state has all that may have been there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogDamage {
     /// The file, and where in it.
     pub place: String,
@@ -48,7 +45,7 @@ pub struct LogDamage {
 }
 
 /// What was found and done when a log was opened.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct LogReport {
     /// There was none: it is new.
     pub created: bool,
@@ -97,29 +94,11 @@ impl Log {
     }
 }
 
-struct Opening {
-    disk: Arc<dyn Disk>,
-    owner: u128,
-    applied: Applied,
-    options: LogOptions,
-}
-
-/// What came of reading all segments.
-struct Read {
-    content: Content,
-    segments: VecDeque<Segment>,
-    epoch: Epoch,
-    plan: Plan,
-    used: u64,
-}
-
-/// One segment, read.
-struct Scanned {
-    sight: Sight,
-    /// Position and sequence of each whole record.
-    records: Vec<(u64, Sequence, Record)>,
-    file_bytes: u64,
-    unreadable: u64,
+pub(super) struct Opening {
+    pub disk: Arc<dyn Disk>,
+    pub owner: u128,
+    pub applied: Applied,
+    pub options: LogOptions,
 }
 
 impl Opening {
@@ -188,183 +167,6 @@ impl Opening {
         Ok((log, report))
     }
 
-    /// Reads all segments, oldest first, and decides what they come to. Changes nothing.
-    fn read(&self, look: &Look, salt: u64, mark: Option<&Mark>, report: &mut LogReport) -> Result<Read, StateError> {
-        let mut rebuild = Rebuild::new(self.applied);
-        let mut segments = VecDeque::new();
-        let mut epoch = mark.map_or(Epoch(0), |mark| mark.epoch);
-        let mut before: Option<(Plan, u64)> = None;
-        for (at, found) in look.files.iter().enumerate() {
-            let successor = look.files.get(at + 1);
-            self.enter(found, before.as_ref().map(|(plan, _)| plan), &mut rebuild, report);
-            let chain = found.header.map(|header| header.chain).or(before.as_ref().map(|(plan, _)| plan.chain));
-            let mut proven = mark.map_or(Sequence(0), |mark| mark.mark);
-            if let Some(successor) = successor {
-                proven = successor.first;
-            }
-            let past = successor.map(|successor| successor.first);
-            let mut scanned = self.scan(found, salt, chain, past, proven)?;
-            if !scanned.sight.runs.is_empty() && scanned.sight.mark > proven {
-                // Later frames prove more: records of which only the frame is damaged are found with that.
-                scanned = self.scan(found, salt, chain, past, scanned.sight.mark)?;
-            }
-            let unknown = scanned.unreadable > 0 || (found.header.is_none() && scanned.sight.groups == 0);
-            let keep = unknown.then_some(RECORD_HEAD_BYTES as u64);
-            let proof = Proof { synced: proven, closed: successor.is_some(), keep };
-            let plan = plan(&scanned.sight, &proof);
-            if plan.cases.contains(&Case::U) {
-                let what = "its tail may be torn, but could not be read as a whole, or nothing says whose it is: check the \
-                            device, or put the file back";
-                return Err(StateError::damaged(self.place_of(found), what));
-            }
-            report.segments += 1;
-            report.bytes += scanned.file_bytes;
-            report.stray += scanned.sight.stray.len() as u64;
-            epoch = epoch.max(scanned.sight.epoch).max(found.header.map_or(Epoch(0), |header| header.epoch));
-            let used = scanned.sight.used;
-            let (bytes, records) = (scanned.file_bytes, scanned.records.len() as u64);
-            // A hole before a segment that needs nothing of it: files below it were removed, and this one came back.
-            let needless = successor.and_then(|successor| successor.header);
-            let needless = needless.is_some_and(|header| header.before.index <= self.applied.index);
-            let hole_is_fine = needless && scanned.sight.runs.is_empty();
-            self.replay(found, scanned, &plan, hole_is_fine, &mut rebuild, report)?;
-            segments.push_back(Segment {
-                first: found.first,
-                before: found.header.map(|header| header.before),
-                records,
-                bytes,
-            });
-            before = Some((plan, used));
-        }
-        let Some((plan, used)) = before else { return Err(StateError::damaged(self.disk.place(), "no segment")) };
-        report.state_is_ahead = rebuild.last_seen() < self.applied.index && segments.iter().any(|one| one.records > 0);
-        let known = mark.map(|mark| Known { mark: mark.mark, last: mark.last, hard: mark.hard });
-        let content = rebuild.finish(known.as_ref()).map_err(|beyond| self.beyond(beyond))?;
-        Ok(Read { content, segments, epoch, plan, used })
-    }
-
-    /// What the beginning of a segment says of what lies before it.
-    fn enter(&self, found: &Found, before: Option<&Plan>, rebuild: &mut Rebuild, report: &mut LogReport) {
-        let gap = |what: String| Gap { place: self.place_of(found), what, past: found.first };
-        let mut lose = |gap: Gap, is_damage: bool| {
-            if is_damage {
-                report.damages.push(LogDamage { place: gap.place.clone(), what: gap.what.clone() });
-            }
-            rebuild.lose(gap);
-        };
-        match (found.header, before) {
-            (None, None) => {
-                lose(gap("its first sector does not verify, and nothing else says what was before it".into()), false)
-            }
-            (Some(header), None) if header.before.index > self.applied.index => {
-                let index = header.before.index;
-                lose(gap(format!("the segments before it are missing, with entries up to {index}")), false);
-            }
-            (Some(header), Some(plan)) if is_clean(plan) && header.chain != plan.chain => {
-                lose(gap("it does not continue the segment before it".into()), true);
-            }
-            _ => {}
-        }
-        match found.header {
-            Some(header) => rebuild.begin(header.before),
-            None => report.headers_damaged += 1,
-        }
-    }
-
-    fn scan(
-        &self,
-        found: &Found,
-        salt: u64,
-        chain: Option<u128>,
-        past: Option<Sequence>,
-        proven_to: Sequence,
-    ) -> Result<Scanned, StateError> {
-        let file_bytes = found.file.len().map_err(|error| broken(self.place_of(found), error))?;
-        let mut window = Window::new(&*found.file, file_bytes, PIECE_BYTES);
-        let bounds = Bounds {
-            volume: NO_VOLUME,
-            salt,
-            generation: GENERATION,
-            start: LOG_HEADER_BYTES as u64,
-            first: found.first,
-            past: past.unwrap_or(Sequence(found.first.0.saturating_add(file_bytes / SECTOR_BYTES + 1))),
-            chain,
-            proven_to,
-            verify_from: Sequence(0),
-        };
-        let format = Records { salt };
-        let mut records = Vec::new();
-        let mut unknown = None;
-        let sight = scan(&mut window, &bounds, &format, &mut |seen: Seen<'_, _>| match Record::parse(
-            &seen.measured.record,
-            seen.bytes,
-        ) {
-            Some(record) => records.push((seen.position, seen.measured.sequence, record)),
-            None => unknown = unknown.or(Some(seen.position)),
-        });
-        let sight = sight.map_err(|error| broken(self.place_of(found), error))?;
-        if let Some(position) = unknown {
-            let place = format!("{} at byte {position}", self.place_of(found));
-            return Err(StateError::damaged(
-                place,
-                "a whole record says what this program does not know: use a later one",
-            ));
-        }
-        Ok(Scanned { sight, records, file_bytes, unreadable: window.unreadable() })
-    }
-
-    /// Feeds what was read to the rebuild: records and losses in the order of the log.
-    fn replay(
-        &self,
-        found: &Found,
-        scanned: Scanned,
-        plan: &Plan,
-        hole_is_fine: bool,
-        rebuild: &mut Rebuild,
-        report: &mut LogReport,
-    ) -> Result<(), StateError> {
-        let mut losses: Vec<(Sequence, u64, String)> = Vec::new();
-        for (range, position) in plan.damaged.iter().filter(|(range, _)| !range.is_empty()) {
-            let (first, last) = (range.start, range.end - 1);
-            let what = format!("records {first} to {last} are missing or do not verify, though they were durable");
-            losses.push((Sequence(range.start), *position, what));
-        }
-        for &position in &scanned.sight.chain_breaks {
-            let first = scanned.records.iter().find(|(at, _, _)| *at > position).map_or(plan.next, |(_, at, _)| *at);
-            losses.push((
-                first,
-                position,
-                "a frame contradicts the records before it, though all of them verify".into(),
-            ));
-        }
-        losses.sort_by_key(|(first, _, _)| *first);
-        let mut losses = losses.into_iter().peekable();
-        let mut lose = |loss: (Sequence, u64, String), rebuild: &mut Rebuild| {
-            let (first, position, what) = loss;
-            let place = format!("{} at byte {position}", self.place_of(found));
-            if !hole_is_fine {
-                report.damages.push(LogDamage { place: place.clone(), what: what.clone() });
-            }
-            let range = plan.damaged.iter().find(|(range, _)| range.start == first.0);
-            let past = range.map_or(first, |(range, _)| Sequence(range.end));
-            rebuild.lose(Gap { place, what, past });
-        };
-        for (position, sequence, record) in scanned.records {
-            while let Some(loss) = losses.next_if(|(first, _, _)| *first <= sequence) {
-                lose(loss, rebuild);
-            }
-            // What lies behind a torn record goes with it.
-            if plan.cut.is_some() && sequence >= plan.next {
-                break;
-            }
-            let place = format!("{} at byte {position}", self.place_of(found));
-            rebuild.take(record, &place).map_err(|beyond| self.beyond(beyond))?;
-            report.records += 1;
-        }
-        losses.for_each(|loss| lose(loss, rebuild));
-        Ok(())
-    }
-
     /// Copies a torn tail aside, then cuts it.
     fn cut(&self, found: &Found, position: u64, used: u64) -> Result<TornTail, StateError> {
         let place = self.place_of(found);
@@ -385,6 +187,18 @@ impl Opening {
                 Err(error) => return Err(error),
             }
         };
+        match self.copy(found, from..to, &*into) {
+            Ok(bytes) => Ok((copy, bytes)),
+            Err(error) => {
+                // A copy that found no room is of no use; if it stays, it is only in the way.
+                let _gone = self.disk.remove(&copy);
+                Err(error)
+            }
+        }
+    }
+
+    fn copy(&self, found: &Found, range: Range<u64>, into: &dyn File) -> io::Result<u64> {
+        let (from, to) = (range.start, range.end);
         let mut piece = vec![0; PIECE_BYTES];
         let mut at = from;
         while at < to {
@@ -397,7 +211,7 @@ impl Opening {
         }
         into.sync_all().map_err(failed_sync)?;
         self.disk.sync_directory().map_err(failed_sync)?;
-        Ok((copy, at - from))
+        Ok(at - from)
     }
 
     /// The mark file for writing, made if there is none; its room is taken at once.
@@ -451,15 +265,6 @@ impl Opening {
         log.mark.write(&marked.encode()).map_err(|error| StateError::io(place, error))?;
         Ok(log)
     }
-
-    fn place_of(&self, found: &Found) -> String {
-        format!("{}/{}", self.disk.place(), found.name)
-    }
-
-    fn beyond(&self, Beyond(place, what): Beyond) -> StateError {
-        let way_out = "put the right file back, or restore state and log from a backup; nothing was changed";
-        StateError::damaged(place, format!("{what}: {way_out}"))
-    }
 }
 
 /// Where the log goes on.
@@ -470,8 +275,4 @@ struct Ready {
     chain: u128,
     content: Content,
     tail: Tail,
-}
-
-fn is_clean(plan: &Plan) -> bool {
-    plan.cases.iter().all(|case| matches!(case, Case::A | Case::V))
 }

@@ -149,3 +149,84 @@ impl Gap {
         Beyond(self.place.clone(), format!("{}, and they may hold changes that the state does not have", self.what))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::master::log::{EntryKind, HardState, LogEntry};
+    use bytes::Bytes;
+
+    fn at(index: u64, term: u64) -> Applied {
+        Applied { index, term }
+    }
+
+    fn record(term: u64, commit: u64, indexes: std::ops::Range<u64>) -> Record {
+        let entry = |index| LogEntry { index, term, kind: EntryKind::Normal, data: Bytes::new() };
+        Record { hard: HardState { term, vote: 1, commit }, entries: indexes.map(entry).collect() }
+    }
+
+    fn gap(past: u64) -> Gap {
+        Gap { place: format!("below {past}"), what: "lost".to_owned(), past: Sequence(past) }
+    }
+
+    fn last(content: Result<Content, Beyond>) -> Result<u64, String> {
+        content.map(|content| content.last().index).map_err(|Beyond(place, _)| place)
+    }
+
+    #[test]
+    fn what_is_lost_matters_only_behind_the_state() {
+        /// Applied; the first entry behind the loss; the header behind it; the mark; what comes of it.
+        type Row = (u64, Option<u64>, Option<u64>, Option<Known>, Result<u64, &'static str>);
+        let known = |mark, index| Known { mark: Sequence(mark), last: at(index, 1), hard: HardState::default() };
+        let cases: [Row; 9] = [
+            (5, Some(6), None, None, Ok(8)),
+            (5, Some(4), None, None, Ok(6)),
+            (5, Some(7), None, None, Err("below 9")),
+            (5, None, None, None, Err("below 9")),
+            (5, None, Some(5), None, Ok(5)),
+            (5, None, Some(6), None, Err("below 9")),
+            (5, None, None, Some(known(9, 5)), Ok(5)),
+            (5, None, None, Some(known(9, 6)), Err("below 9")),
+            // The mark is older than what was lost.
+            (5, None, None, Some(known(8, 5)), Err("below 9")),
+        ];
+        for (number, (applied, first, header, known, expected)) in cases.into_iter().enumerate() {
+            let mut rebuild = Rebuild::new(at(applied, 1));
+            rebuild.take(record(1, 3, 1..5), "before").unwrap();
+            rebuild.lose(gap(9));
+            if let Some(index) = header {
+                rebuild.begin(at(index, 1));
+            }
+            rebuild.take(record(1, 4, 0..0), "a hard state").unwrap();
+            let taken = first.map_or(Ok(()), |first| rebuild.take(record(1, 4, first..first + 3), "behind"));
+            let outcome = taken.map_err(|Beyond(place, _)| place).and_then(|()| last(rebuild.finish(known.as_ref())));
+            assert_eq!(outcome, expected.map_err(str::to_owned), "case {number}");
+        }
+    }
+
+    #[test]
+    fn the_first_of_two_losses_is_named_and_both_count() {
+        let mut rebuild = Rebuild::new(at(5, 1));
+        rebuild.lose(gap(3));
+        rebuild.lose(gap(9));
+        let known = Known { mark: Sequence(8), last: at(5, 1), hard: HardState::default() };
+        assert_eq!(last(rebuild.finish(Some(&known))), Err("below 3".to_owned()));
+    }
+
+    #[test]
+    fn contradictions_are_no_log() {
+        let take = |records: &[Record]| {
+            let mut rebuild = Rebuild::new(at(2, 1));
+            records.iter().try_for_each(|one| rebuild.take(one.clone(), "here"))?;
+            rebuild.finish(None)
+        };
+        assert!(take(&[record(1, 0, 1..4), record(1, 2, 4..6)]).is_ok());
+        assert!(take(&[record(2, 0, 1..4), record(1, 0, 4..6)]).is_err(), "an older term");
+        assert!(take(&[record(1, 2, 1..4), record(1, 1, 4..6)]).is_err(), "an older commit index");
+        assert!(take(&[record(1, 0, 1..4), record(1, 0, 5..6)]).is_err(), "entries are missing");
+        assert!(take(&[record(1, 9, 1..4)]).is_err(), "what is committed is missing");
+        assert!(take(&[record(3, 0, 1..4)]).is_err(), "another term than in the state");
+        // What another leader replaced is no contradiction.
+        assert!(take(&[record(0, 0, 1..4), record(1, 0, 2..4)]).is_ok());
+    }
+}

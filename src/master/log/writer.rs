@@ -213,7 +213,7 @@ impl Log {
         }
     }
 
-    /// A record of this log was the last below this.
+    /// The sequence of the next record; everything below it is durable.
     #[must_use]
     pub fn next(&self) -> Sequence {
         self.next

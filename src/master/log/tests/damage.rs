@@ -1,9 +1,10 @@
 //! Goal: each row of the table of recovery in FORMAT.md, "The metadata log". Method: logs that are damaged by hand.
 
 use super::world::*;
-use crate::disk::{Disk, MemoryDisk, Open};
-use crate::master::log::HardState;
-use crate::master::log::Record;
+use crate::disk::{Disk, Fault, FaultPlan, Faults, FaultyDisk, MemoryDisk, Open};
+use crate::master::StateError;
+use crate::master::log::{HardState, Log, LogOptions, Record};
+use std::sync::Arc;
 
 const FIRST: &str = "log-0000000000000000";
 
@@ -175,9 +176,8 @@ fn a_missing_segment_is_an_error_unless_the_state_has_it() {
     assert!(damage(&disk, at(20, 1)).contains("the log is gone"));
     disk.remove("log-mark").unwrap();
     assert!(damage(&disk, at(20, 1)).contains("the log is gone"));
-    let restored = crate::master::log::LogOptions { restored: true, ..small() };
-    let (mut log, _) =
-        crate::master::log::Log::open(std::sync::Arc::new(disk.clone()), OWNER, at(20, 1), &restored).unwrap();
+    let restored = LogOptions { restored: true, ..small() };
+    let (mut log, _) = Log::open(Arc::new(disk.clone()), OWNER, at(20, 1), &restored).unwrap();
     assert_eq!(log.hard(), HardState { term: 1, vote: 0, commit: 20 });
     log.append(&record(21, 21, 2, 10)).unwrap();
     drop(log);
@@ -199,8 +199,8 @@ fn swapped_and_foreign_segments_are_refused() {
     write(&disk, &names[1], 0, &content(&other, &names[1]));
     assert!(damage(&disk, at(0, 0)).contains("another log"));
     // Of another directory.
-    let stranger = std::sync::Arc::new(disk.clone());
-    let error = crate::master::log::Log::open(stranger, OWNER + 1, at(0, 0), &small()).unwrap_err();
+    let stranger = Arc::new(disk.clone());
+    let error = Log::open(stranger, OWNER + 1, at(0, 0), &small()).unwrap_err();
     assert!(error.to_string().contains("another directory"), "{error}");
     // A directory in its place cannot be in memory; a name that is none of ours is left alone.
     let (disk, _) = long();
@@ -337,4 +337,53 @@ fn a_whole_segment_of_another_past_does_not_pass() {
     write(&disk, &second, 0, &content(&twin, &second));
     let damage = damage(&disk, at(0, 0));
     assert!(damage.contains(&second) && damage.contains("continue"), "{damage}");
+}
+
+/// A log on a disk with faults, filled until its first segment takes no further record of 3,000 bytes.
+fn before_a_roll() -> (MemoryDisk, Arc<Faults>, Log, u64) {
+    let memory = MemoryDisk::new();
+    let disk = FaultyDisk::new(Arc::new(memory.clone()), FaultPlan::default());
+    let faults = disk.faults();
+    let (mut log, _) = Log::open(Arc::new(disk), OWNER, at(0, 0), &small()).unwrap();
+    let mut index = 0;
+    while log.file_bytes() - (index * 3584 + 512) > 3584 + 2048 + 512 {
+        index += 1;
+        log.append(&record(index, index, 1, 3000)).unwrap();
+    }
+    assert_eq!(log.segments(), 1);
+    (memory, faults, log, index)
+}
+
+#[test]
+fn a_segment_that_found_no_room_never_comes_back() {
+    // The header is whole on the disk when room runs out; then a smaller record fits the segment before.
+    let (memory, faults, mut log, last) = before_a_roll();
+    faults.add(Fault::torn_write(512, 28));
+    assert!(matches!(log.append(&record(last + 1, last + 1, 1, 3000)), Err(StateError::Full { .. })));
+    assert_eq!(log.segments(), 1);
+    log.append(&record(last + 1, last + 1, 1, 100)).unwrap();
+    log.append(&record(last + 2, last + 2, 1, 100)).unwrap();
+    for seed in 0..100 {
+        let (log, report) = open(&memory.crash(seed), at(0, 0));
+        assert_eq!((log.last(), report.removed.len(), report.damages.len()), (at(last + 2, 1), 0, 0), "seed {seed}");
+    }
+}
+
+#[test]
+fn the_last_record_stays_though_the_state_has_all_entries() {
+    // The next segment is made, and its first record finds no room: the hard state is in the segment before alone.
+    let (memory, faults, mut log, last) = before_a_roll();
+    faults.add(Fault::torn_write(100, 28).at(2));
+    assert!(matches!(log.append(&record(last + 1, last + 1, 1, 3000)), Err(StateError::Full { .. })));
+    assert_eq!(log.segments(), 2);
+    log.cut(at(last, 1)).unwrap();
+    assert_eq!(log.segments(), 2);
+    drop(log);
+    memory.remove("log-mark").unwrap();
+    let (mut log, _) = open(&memory, at(last, 1));
+    assert_eq!(log.hard(), HardState { term: 1, vote: 1, commit: last });
+    log.append(&record(last + 1, last + 1, 1, 10)).unwrap();
+    drop(log);
+    let (log, report) = open(&memory, at(last, 1));
+    assert_eq!((report.removed.len(), log.segments(), log.last()), (1, 1, at(last + 1, 1)));
 }

@@ -3,11 +3,13 @@
 use super::world::*;
 use crate::base::ids::{Epoch, Sequence};
 use crate::disk::MemoryDisk;
+use crate::journal::Format;
 use crate::master::log::mark::Mark;
-use crate::master::log::record::RecordPlace;
+use crate::master::log::record::{RecordPlace, Records};
 use crate::master::log::segment_header::LogHeader;
 use crate::master::log::{EntryKind, HardState, LogEntry, Record};
 use bytes::Bytes;
+use proptest::prelude::*;
 
 fn hex(bytes: &[u8]) -> Vec<String> {
     bytes.chunks(16).map(|row| row.iter().map(|byte| format!("{byte:02x}")).collect()).collect()
@@ -105,4 +107,31 @@ fn a_log_of_two_records() {
     // Header, a group of one sector, one of three, the closing frame.
     assert_eq!(frames(&disk, "log-0000000000000000"), [512, 1024, 1024 + 3 * 512]);
     assert_eq!(content(&disk, "log-mark").len(), 8192);
+}
+
+proptest! {
+    #[test]
+    fn bytes_that_were_changed_are_no_record(seed: u64, at: usize, with: u8, cut: usize) {
+        let mut dice = Dice(seed);
+        let record = dice.record(&Model::default());
+        let place = RecordPlace { salt: 9, sequence: Sequence(3), epoch: Epoch(1) };
+        let mut bytes = Vec::new();
+        record.encode(&place, &mut bytes);
+        let format = Records { salt: 9 };
+        let read = |bytes: &[u8]| {
+            let head = format.measure(bytes).ok().filter(|seen| seen.bytes <= bytes.len() as u64)?;
+            format.body_holds(&head.record, bytes).then(|| Record::parse(&head.record, bytes))
+        };
+        prop_assert_eq!(read(&bytes), Some(Some(record)));
+        prop_assert_eq!(read(&bytes[..cut % bytes.len()]), None);
+        let at = at % bytes.len();
+        let whole = bytes.clone();
+        bytes[at] = with;
+        if bytes != whole {
+            prop_assert_eq!(read(&bytes), None);
+        }
+        // A body that passes for whole is still looked at with care.
+        let measured = format.measure(&whole).unwrap();
+        let _any = Record::parse(&measured.record, &bytes);
+    }
 }
