@@ -5,10 +5,11 @@
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use larder::base::ids::{ClusterId, Cookie, NodeId, ObjectId, Sequence, VolumeId};
+use larder::base::ids::{ClusterId, Cookie, NodeId, ObjectId, Origin, Sequence, VolumeId};
+use larder::base::path::NamePath;
 use larder::binary::Binary;
 use larder::net::{Arrival, Body, Decoded, Guest, Protocol};
-use larder::request::{Attributes, Durability, Limits};
+use larder::request::{Attributes, Change, ChangeRequest, Condition, Durability, Limits, Lookup, NameOperation};
 use larder::wire::{ChecksumKind, Hello, Request};
 use std::hint::black_box;
 
@@ -61,11 +62,23 @@ fn decoder(criterion: &mut Criterion) {
         attributes: Attributes::of(&[(Attributes::CONTENT_TYPE, b"image/jpeg")]).expect("it is short"),
         payload: vec![7; bytes].into(),
     };
+    let path = NamePath::parse(b"/photos/2026/11/22/IMG_20261122_141500.jpg").expect("it is a path");
+    let commit = Change::Commit {
+        path: path.clone(),
+        condition: Condition::Any,
+        parents: false,
+        modified_ms: Some(1),
+        attributes: Attributes::of(&[(Attributes::CONTENT_TYPE, b"image/jpeg")]).expect("it is short"),
+        chunks: vec![id],
+    };
+    let change = ChangeRequest { id: Origin { session: 1, number: 2 }, change: commit };
     let mut group = criterion.benchmark_group("decoder");
     group.throughput(Throughput::Elements(FRAMES));
     let cases = [
         ("ping", Request::Ping(Bytes::new())),
         ("get", Request::Get { id, range: None }),
+        ("commit", Request::Name(NameOperation::Change(Box::new(change)))),
+        ("lookup", Request::Name(NameOperation::Lookup(Lookup { path, chunk_first: 0, chunks_max: 1 }))),
         ("put 4 KiB", put(4 << 10)),
         ("put 64 KiB", put(64 << 10)),
     ];

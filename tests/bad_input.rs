@@ -131,9 +131,10 @@ fn a_length_over_its_bound_ends_the_connection_and_takes_no_memory() {
     let holding = Holding::start();
     let bound = 8_396_800;
     let peak = number(&holding.node, "/memory/budget_in/peak_bytes");
-    for (opcode, bytes_max) in
-        [(0x01, 4096), (0x02, 4096), (0x03, 0), (0x10, bound), (0x11, 40), (0x12, 20), (0x13, 20), (0x2a, bound)]
-    {
+    let of_names = [(0x20, 16), (0x21, 344_064), (0x23, 16_384), (0x28, 16_384), (0x29, 16_384), (0x2b, 8)];
+    let others =
+        [(0x01, 4096), (0x02, 4096), (0x03, 0), (0x10, bound), (0x11, 40), (0x12, 20), (0x13, 20), (0x3a, bound)];
+    for (opcode, bytes_max) in of_names.into_iter().chain(others) {
         for bytes in [bytes_max + 1, u32::MAX] {
             let frame = Forged { body_bytes: Some(bytes), ..forged(opcode, "") };
             refused_and_ends(holding.connect(), &frame.bytes(), Status::TooLarge, 9);
@@ -151,7 +152,7 @@ fn what_a_later_client_may_send_is_refused_and_skipped() {
     let mut raw = holding.connect();
     for body in [0, 1, 300, 16_384, 100_000, 8_396_800] {
         let body = content(3, body);
-        for opcode in [0x00, 0x04, 0x14, 0x2a, 0x7f, 0x80, 0xff] {
+        for opcode in [0x00, 0x04, 0x14, 0x3a, 0x7f, 0x80, 0xff] {
             refused_and_lives(&mut raw, &forged(opcode, &body[..]), Status::UnknownOperation);
             if body.len() > 100_000 {
                 break;
@@ -310,7 +311,7 @@ fn a_connection_begins_with_one_hello() {
     for request in [Request::Ping("x".into()), Request::Status, Request::Stat(holding.an_id()), put("x")] {
         refused_and_ends(Raw::silent(address), &forged_of(&request).bytes(), Status::BadRequest, 9);
     }
-    refused_and_ends(Raw::silent(address), &forged(0x2a, "").bytes(), Status::BadRequest, 9);
+    refused_and_ends(Raw::silent(address), &forged(0x3a, "").bytes(), Status::BadRequest, 9);
 
     let hello = |lowest, highest| forged(0x01, vec![lowest, highest, 0, 0]);
     // No common version, or a hello that says nothing: an answer, and another chance.
@@ -374,7 +375,7 @@ fn sound_requests_around_bad_ones_are_answered() {
     for n in 0..100u64 {
         let stat = Forged { correlation: 3 * n + 1, ..forged_of(&Request::Stat(holding.an_id())) };
         let damaged = Forged { correlation: 3 * n + 2, body_checksum_off: 1, ..forged_of(&put(content(n, 500))) };
-        let unknown = Forged { correlation: 3 * n + 3, ..forged(0x2a, content(n, 700)) };
+        let unknown = Forged { correlation: 3 * n + 3, ..forged(0x3a, content(n, 700)) };
         [stat, damaged, unknown].iter().for_each(|frame| all.extend(frame.bytes()));
     }
     // And then the end of it all.

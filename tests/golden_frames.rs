@@ -5,11 +5,13 @@
 
 use bytes::Bytes;
 use larder::base::checksum::content_hash;
-use larder::base::ids::{ClusterId, NodeId, ObjectId, Origin};
+use larder::base::ids::{ClusterId, ContentHash, NodeId, ObjectId, Origin};
+use larder::base::path::NamePath;
 use larder::base::payload::Payload;
 use larder::request::{
-    Answer, Attributes, ByteRange, Call, Content, Durability, Limits, Meta, Operation, Outcome, Piece, Pieces, Put,
-    Refusal, Stage, Status, Stored,
+    Answer, Attributes, ByteRange, Call, Change, ChangeRequest, Changed, Condition, Content, Durability, Entry, Limits,
+    List, Listing, Lookup, Meta, NameAnswer, NameFacts, NameKind, NameOperation, Operation, Outcome, Piece, Pieces,
+    Put, Refusal, Removal, Session, SessionAct, Stage, Status, Stored, Usage,
 };
 use larder::wire::{
     ChecksumKind, ContentHead, HEADER_BYTES, Header, HeaderError, Hello, Opcode, PutHead, Received, ReplyTo, Request,
@@ -65,7 +67,7 @@ fn requests() -> Vec<(&'static str, Request, ChecksumKind, u64, u32)> {
     let ping = Request::Ping(Bytes::from_static(b"hello"));
     let (whole, part) = (None, Some(range));
     use ChecksumKind::{Crc32, Crc32c, None as Unchecked};
-    vec![
+    let objects = [
         ("hello-request", Request::Hello(Hello::of("golden")), Crc32, 1, 0),
         ("ping-request", ping, Crc32, 2, 250),
         ("status-request", Request::Status, Crc32, 3, 0),
@@ -76,6 +78,103 @@ fn requests() -> Vec<(&'static str, Request, ChecksumKind, u64, u32)> {
         ("stat-request", Request::Stat(id()), Crc32, 8, 0),
         ("delete-request", Request::Delete(id()), Crc32, 9, 0),
         ("scrub-request", Request::Scrub { now: true }, Crc32, 11, 0),
+    ];
+    let names = name_requests()
+        .into_iter()
+        .map(|(name, correlation, operation)| (name, Request::Name(operation), Crc32, correlation, 0));
+    objects.into_iter().chain(names).collect()
+}
+
+fn path(text: &str) -> NamePath {
+    NamePath::parse(text.as_bytes()).unwrap()
+}
+
+fn name_requests() -> Vec<(&'static str, u64, NameOperation)> {
+    let change =
+        |number, change| NameOperation::Change(Box::new(ChangeRequest { id: Origin { session: 7, number }, change }));
+    let file = || path("/a/\u{e4}.txt");
+    let commit = Change::Commit {
+        path: file(),
+        condition: Condition::Absent,
+        parents: true,
+        modified_ms: Some(1_600_000_000_000),
+        attributes: attributes(),
+        chunks: vec![id()],
+    };
+    let empty = Change::Commit {
+        path: file(),
+        condition: Condition::Absent,
+        parents: false,
+        modified_ms: None,
+        attributes: Attributes::default(),
+        chunks: vec![],
+    };
+    let rename =
+        Change::Rename { from: path("/a/b"), to: path("/c"), replace: true, condition: Condition::Version(43) };
+    let set_attributes =
+        Change::SetAttributes { path: file(), condition: Condition::Version(42), attributes: Attributes::default() };
+    let list = |cursor: &'static [u8], limit| {
+        NameOperation::List(List { path: path("/a"), cursor: Bytes::from_static(cursor), limit })
+    };
+    vec![
+        ("session-request", 12, NameOperation::Session(SessionAct::Open)),
+        ("session-close-request", 13, NameOperation::Session(SessionAct::Close(7))),
+        ("commit-request", 14, change(10, commit)),
+        ("commit-exists-request", 15, change(11, empty)),
+        ("make-directory-request", 16, change(12, Change::MakeDirectory { path: path("/a/b"), parents: true })),
+        ("rename-request", 17, change(13, rename)),
+        ("remove-request", 18, change(14, Change::Remove { path: path("/c"), tree: true, condition: Condition::Any })),
+        ("set-attributes-request", 19, change(15, set_attributes)),
+        ("lookup-request", 20, NameOperation::Lookup(Lookup { path: file(), chunk_first: 0, chunks_max: 2048 })),
+        ("list-request", 21, list(b"", 2)),
+        ("list-next-request", 22, list(b"\x01\x02\x03", 0)),
+        ("usage-request", 23, NameOperation::Usage(path("/a"))),
+        ("removal-request", 24, NameOperation::Removal(5)),
+    ]
+}
+
+fn name_replies() -> Vec<(&'static str, Opcode, u64, NameAnswer)> {
+    const STORED_MS: u64 = 1_700_000_000_000;
+    let changed = |version| Changed { version, ..Changed::default() };
+    let hash = content_hash(CONTENT);
+    let file = NameFacts {
+        kind: NameKind::File,
+        version: 42,
+        size: 10,
+        created_ms: STORED_MS,
+        modified_ms: 1_600_000_000_000,
+        hash,
+        chunks: 1,
+    };
+    let directory = NameFacts {
+        kind: NameKind::Directory,
+        version: 43,
+        size: 0,
+        created_ms: STORED_MS,
+        modified_ms: STORED_MS,
+        hash: ContentHash(0),
+        chunks: 0,
+    };
+    let entry = Entry { facts: file.clone(), attributes: attributes(), chunk_first: 0, chunks: vec![id()] };
+    let page = Listing {
+        entries: vec![("b".into(), directory), ("\u{e4}.txt".into(), file)],
+        cursor: Bytes::from_static(&[1, 2, 3]),
+    };
+    let end = Listing { entries: vec![], cursor: Bytes::new() };
+    let committed = Changed { hash: hash.0, size: 10, ..changed(42) };
+    vec![
+        ("session-reply", Opcode::Session, 12, NameAnswer::Session(Session { session: 7, silent_ms_max: 86_400_000 })),
+        ("session-close-reply", Opcode::Session, 13, NameAnswer::SessionClosed),
+        ("commit-reply", Opcode::Commit, 14, NameAnswer::Changed(committed)),
+        ("make-directory-reply", Opcode::MakeDirectory, 16, NameAnswer::Changed(changed(43))),
+        ("rename-reply", Opcode::Rename, 17, NameAnswer::Changed(Changed { replaced: true, ..changed(44) })),
+        ("remove-reply", Opcode::Remove, 18, NameAnswer::Changed(Changed { removal: 5, ..changed(45) })),
+        ("set-attributes-reply", Opcode::SetAttributes, 19, NameAnswer::Changed(changed(46))),
+        ("lookup-reply", Opcode::Lookup, 20, NameAnswer::Entry(Box::new(entry))),
+        ("list-reply", Opcode::List, 21, NameAnswer::Listing(page)),
+        ("list-next-reply", Opcode::List, 22, NameAnswer::Listing(end)),
+        ("usage-reply", Opcode::Usage, 23, NameAnswer::Usage(Usage { files: 1, directories: 1, bytes: 10 })),
+        ("removal-reply", Opcode::Removal, 24, NameAnswer::Removal(Removal { names: 1000, bytes: 4096, done: true })),
     ]
 }
 
@@ -136,11 +235,17 @@ fn replies() -> Vec<(&'static str, u8, u64, ChecksumKind, Answer, Received)> {
     .collect::<Vec<_>>();
     let busy = Refusal::busy(Stage::AppendQueue, 40, "disk 0 has no room in its append queue");
     let damaged = Refusal::new(Status::Damaged, "block 0 of 3-1f failed its checksum");
-    let unknown = Header::request(0x2a, Crc32, 10, 0).known_opcode().unwrap_err();
+    for (name, opcode, correlation, answer) in name_replies() {
+        let received = Received::Name(answer.clone());
+        list.push((name, opcode.code(), correlation, Crc32, Answer::Name(answer), received));
+    }
+    let exists = Refusal::new(Status::AlreadyExists, "/a/\u{e4}.txt is there already");
+    let unknown = Header::request(0x3a, Crc32, 10, 0).known_opcode().unwrap_err();
     for (name, opcode, correlation, kind, refusal) in [
         ("put-busy-reply", 0x10, 5, Unchecked, busy),
         ("get-range-reply-2", 0x11, 7, Crc32, damaged),
-        ("unknown-operation-reply", 0x2a, 10, Crc32, unknown),
+        ("commit-exists-reply", 0x21, 15, Crc32, exists),
+        ("unknown-operation-reply", 0x3a, 10, Crc32, unknown),
     ] {
         let answer = Answer::Refused(refusal.clone());
         list.push((name, opcode, correlation, kind, answer, Received::Refused(refusal)));
@@ -273,6 +378,7 @@ fn read(header: &Header, body: &Bytes) -> Request {
         Operation::Get { id, range } => Request::Get { id, range },
         Operation::Stat(id) => Request::Stat(id),
         Operation::Delete(id) => Request::Delete(id),
+        Operation::Name(operation) => Request::Name(operation),
         Operation::Status => Request::Status,
         Operation::Scrub { now } => Request::Scrub { now },
     }

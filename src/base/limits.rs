@@ -117,16 +117,62 @@ pub const LISTING_BYTES_MAX: usize = 48 << 10;
 /// Entries of one page of a listing.
 pub const LISTING_ENTRIES_MAX: usize = 4096;
 
+/// The place in a directory where a page of a listing ended: a name, and what the node needs to know about the directory.
+pub const CURSOR_BYTES_MAX: usize = 512;
+
 /// Answers to changes that are kept for each session, so that a change that is sent again is answered and not done again.
 pub const SESSION_ANSWERS_MAX: usize = 1024;
 
 /// Gaps between the finished numbers of a session, above which it takes no further change.
 pub const SESSION_GAPS_MAX: usize = 4096;
 
+/// Answers that are kept over all sessions: with many sessions open, each keeps its share, but not less than
+/// [`SESSION_ANSWERS_MIN`]. At 64 bytes an answer it bounds them near 64 MiB.
+pub const ANSWERS_MAX: usize = 1 << 20;
+
+/// See [`ANSWERS_MAX`].
+pub const SESSION_ANSWERS_MIN: usize = 16;
+
+/// Gaps that are kept over all sessions, shared in the same way, at 16 bytes a gap.
+pub const GAPS_MAX: usize = 4 << 20;
+
+/// Sessions that may be open at once.
+pub const SESSIONS_OPEN_MAX: usize = 64 << 10;
+
+/// Closed sessions that are kept until every disk was searched for their dead chunks. Above it the oldest is forgotten
+/// sooner: what its client left behind then stays on the disk, which is better than that nobody can open a session.
+pub const SESSIONS_CLOSED_MAX: usize = 256 << 10;
+
+/// Removals of trees that may be under way in the background.
+pub const REMOVALS_MAX: usize = 4096;
+
+/// Removals that are remembered after they are done, so that who asks for their progress sees the end.
+pub const REMOVALS_DONE_MAX: usize = 64;
+
+/// Names that one command takes out of a removed tree at most: bounds how long other commands wait for it.
+pub const DRAIN_NAMES_MAX: usize = 4096;
+
+/// Chunks of removed files after which one such command takes no further name.
+pub const DRAIN_CHUNKS_MAX: usize = 32 << 10;
+
+/// Object ids in one entry of the to-do list of tombstones.
+pub const TOMBSTONE_IDS_MAX: usize = 256;
+
+/// Commands in one group of the metadata log: bounds what decoding one takes.
+pub const GROUP_COMMANDS_MAX: usize = 64 << 10;
+
+/// Directories whose inodes are remembered to resolve paths of changes, at about 100 bytes each.
+pub const DIRECTORIES_CACHED_MAX: usize = 128 << 10;
+
+/// Directories below one another up to which usage is counted: bounds what the walk remembers. Renames can make a tree
+/// deeper than a path is long.
+pub const WALK_DEPTH_MAX: usize = 4096;
+
 const _: () = assert!(CHUNK_BYTES_MAX.is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(PIECE_BYTES.is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(READ_BUFFER_BYTES >= BODY_COPIED_BYTES_MAX);
 const _: () = assert!(BODY_BYTES_MAX > CHUNK_BYTES_MAX + ATTRIBUTE_BYTES_MAX);
 const _: () = assert!(GROUP_BYTES_MAX >= CHUNK_BYTES_MAX);
+const _: () = assert!(CURSOR_BYTES_MAX > COMPONENT_BYTES_MAX);
 const _: () = assert!(OUTPUT_BYTES_MAX >= 2 * PIECE_BYTES);
 const _: () = assert!(SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX);

@@ -16,7 +16,7 @@ pub const ROOT_NAMES_KEPT: [&str; 4] = [".id", ".live", ".ready", ".metrics"];
 pub struct NamePath(Box<str>);
 
 /// Why a text is no path.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPath {
     /// Over [`PATH_BYTES_MAX`].
     #[error("a path of {0} bytes is over the limit of {PATH_BYTES_MAX}")]
@@ -134,6 +134,15 @@ impl NamePath {
     }
 }
 
+/// Whether a text may stand between the slashes of a path. What a peer calls a name is checked with it before it becomes
+/// the name of a local file.
+#[must_use]
+pub fn is_component(text: &str) -> bool {
+    !text.is_empty()
+        && check_component(text).is_ok()
+        && !text.contains(|character: char| character == '/' || character.is_control())
+}
+
 fn check_component(component: &str) -> Result<(), BadPath> {
     if component.len() > COMPONENT_BYTES_MAX {
         return Err(BadPath::ComponentTooLong(component.len()));
@@ -197,6 +206,13 @@ mod tests {
         assert_eq!(parent.split().unwrap().0, NamePath::root());
         assert_eq!(NamePath::root().split(), None);
         assert!(parent.join("x/y").is_err() && parent.join("").is_err() && NamePath::root().join(".id").is_err());
+    }
+
+    #[test]
+    fn a_component_is_what_stands_between_slashes() {
+        assert!([".id", "a b", "...", "\u{e4}"].into_iter().all(is_component));
+        let long = "x".repeat(256);
+        assert!(["", ".", "..", "a/b", "/", "a\0", "\u{85}", &long].into_iter().all(|text| !is_component(text)));
     }
 
     proptest! {

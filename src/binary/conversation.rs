@@ -170,6 +170,84 @@ fn to_of(tag: Tag) -> ReplyTo {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ids::{ClusterId, Cookie, NodeId, ObjectId, Origin, Sequence, VolumeId};
+    use crate::base::limits::{BODY_COPIED_BYTES_MAX, BODY_FREE_BYTES_MAX, FILE_CHUNKS_MAX};
+    use crate::base::path::NamePath;
+    use crate::request::{Attributes, Change, ChangeRequest, Condition, NameOperation, Operation};
+    use crate::wire::Request;
+
+    fn greeted() -> Conversation {
+        let limits = Limits {
+            cluster: ClusterId(1),
+            node: NodeId(2),
+            body_bytes_max: 8 << 20,
+            chunk_bytes_max: 8 << 20,
+            in_flight_max: 1,
+            deadline_default_ms: 1,
+            deadline_max_ms: 1,
+        };
+        let mut conversation = Conversation::new(Arc::new(limits));
+        let hello = Request::Hello(Hello::of("test")).encode(ChecksumKind::Crc32, 1, 0).concat();
+        assert!(matches!(take(&mut conversation, &hello), (_, Arrival::Reply(_))));
+        conversation
+    }
+
+    /// Gives it a whole frame as a connection does, the body in pieces; says how large the body was.
+    fn take(conversation: &mut Conversation, frame: &[u8]) -> (usize, Arrival) {
+        let Decoded::Body { head_bytes, body_bytes, keep: true } = conversation.decode(frame) else {
+            panic!("a frame with a body");
+        };
+        let body = &frame[head_bytes..head_bytes + body_bytes];
+        body.chunks(1000).for_each(|piece| conversation.absorb(piece));
+        let body = Body { bytes: Bytes::copy_from_slice(body), room: None };
+        (body_bytes, conversation.finish(Some(body)))
+    }
+
+    fn commit(chunks: usize, path: &str) -> NameOperation {
+        let id = ObjectId { volume: VolumeId(1), sequence: Sequence(2), cookie: Cookie(3) };
+        let change = Change::Commit {
+            path: NamePath::parse(path.as_bytes()).unwrap(),
+            condition: Condition::Any,
+            parents: true,
+            modified_ms: Some(1),
+            attributes: Attributes::of(&[(Attributes::CONTENT_TYPE, b"image/jpeg")]).unwrap(),
+            chunks: vec![id; chunks],
+        };
+        NameOperation::Change(Box::new(ChangeRequest { id: Origin { session: 1, number: 2 }, change }))
+    }
+
+    #[test]
+    fn commits_of_all_sizes_are_received() {
+        let mut conversation = greeted();
+        let (short, long) = ("/photos/2026/a-usual-name-of-a-picture.jpg", "/x".repeat(2048));
+        for (chunks, path, bounds) in [
+            // A small one needs no room, so that names go on while uploads hold all of it.
+            (1, short, 0..BODY_FREE_BYTES_MAX),
+            (100, short, BODY_FREE_BYTES_MAX..BODY_COPIED_BYTES_MAX),
+            (FILE_CHUNKS_MAX, &long[..], BODY_COPIED_BYTES_MAX..Opcode::Commit.body_bytes_max()),
+        ] {
+            let operation = commit(chunks, path);
+            let frame = Request::Name(operation.clone()).encode(ChecksumKind::Crc32c, 9, 700).concat();
+            let (body_bytes, arrival) = take(&mut conversation, &frame);
+            assert!(bounds.contains(&body_bytes), "{body_bytes}");
+            let Arrival::Request { tag, operation: Operation::Name(found), deadline_ms: 700 } = arrival else {
+                panic!("a commit of {chunks} chunks was not taken");
+            };
+            assert_eq!((tag.correlation, found), (9, operation));
+        }
+    }
+
+    #[test]
+    fn a_bad_path_is_refused_and_the_connection_lives() {
+        let mut conversation = greeted();
+        let good = Request::Name(commit(1, "/a/b")).encode(ChecksumKind::None, 9, 0).concat();
+        let mut bad = good.clone();
+        let at = bad.windows(4).position(|bytes| bytes == b"/a/b").unwrap();
+        bad[at + 1] = b'/';
+        let (_, arrival) = take(&mut conversation, &bad);
+        assert!(matches!(&arrival, Arrival::Refused { refusal, .. } if refusal.status == Status::BadPath));
+        assert!(matches!(take(&mut conversation, &good), (_, Arrival::Request { .. })));
+    }
 
     #[test]
     fn a_tag_brings_back_where_the_reply_goes() {

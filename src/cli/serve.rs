@@ -25,6 +25,10 @@ pub struct Serve {
     #[arg(long, value_name = "DIR")]
     data: Vec<PathBuf>,
 
+    /// The metadata directory; the default is `master` in the first data directory
+    #[arg(long, value_name = "DIR")]
+    meta: Option<PathBuf>,
+
     /// Where to listen; there is no authentication, so open it to networks that you trust
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<SocketAddr>,
@@ -67,6 +71,9 @@ impl Serve {
         let mut configuration = Configuration::load(self.config.as_deref()).map_err(refused)?;
         if !self.data.is_empty() {
             configuration.data = self.data;
+        }
+        if self.meta.is_some() {
+            configuration.meta = self.meta;
         }
         if let Some(listen) = self.listen {
             configuration.listen = listen;

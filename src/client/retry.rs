@@ -95,6 +95,8 @@ mod tests {
         assert!(may_repeat(&lost(false), Opcode::Put));
         assert!(!may_repeat(&lost(true), Opcode::Put), "it may be stored already");
         assert!(may_repeat(&lost(true), Opcode::Delete));
+        assert!(may_repeat(&lost(true), Opcode::Commit), "its request id makes it happen once");
+        assert!(may_repeat(&lost(true), Opcode::Session), "a session that nobody uses ends by itself");
         let refused = |status| ClientError::Refused(Refusal::new(status, ""));
         for status in Status::ALL {
             let nothing_was_done = matches!(status, Status::Busy | Status::ShuttingDown | Status::ChecksumMismatch);

@@ -89,6 +89,7 @@ pub(super) fn of_delete(end: DeleteEnd) -> Answer {
         DeleteEnd::Named => {
             Answer::refused(Status::Refused, "the object belongs to a name: remove the name, and it goes with it")
         }
+        DeleteEnd::NotNamed => Answer::refused(Status::Refused, "the object was put by id, and belongs to no name"),
         DeleteEnd::Damaged => damaged(),
         DeleteEnd::Refused(refused) => of_refused(refused),
         DeleteEnd::Full => Answer::refused(Status::Full, "the disk has no room for a tombstone"),

@@ -1,11 +1,18 @@
 //! Turns operations into answers: from memory, from the page cache, or by a job of a disk.
 //!
-//! The only folder that knows requests and disks both.
+//! The only folder that knows requests, disks and the master.
 
 mod answers;
+mod chunks;
+mod commit;
 mod content;
+mod names;
 mod objects;
 mod status;
+mod tombstones;
 
+pub use commit::LargeCommits;
+pub use names::Names;
 pub use objects::Handler;
 pub use status::StatusSource;
+pub use tombstones::Tombstones;

@@ -4,19 +4,21 @@
 
 use super::answers;
 use super::content::Source;
+use super::names::Names;
 use super::status::StatusSource;
 use crate::base::budget::Budget;
 use crate::base::completion::Completion;
 use crate::base::ids::{Cookie, ObjectId};
 use crate::base::random::Random;
 use crate::base::range::ByteRange;
-use crate::io::{Append, AppendEnd, DeleteEnd, Disks, Found, Placement, ReadEnd, Refused, Tried, Views};
+use crate::io::{Append, AppendEnd, DeleteBy, DeleteEnd, Disks, Found, Placement, ReadEnd, Refused, Tried, Views};
 use crate::request::{Answer, Call, Durability, Operation, Outcome, Put, Service, Status};
 use std::sync::Arc;
 
 /// Carries out operations for one processor.
 pub struct Handler {
     disks: Arc<Disks>,
+    names: Names,
     source: Arc<Source>,
     status: Arc<dyn StatusSource>,
     views: Views,
@@ -33,11 +35,11 @@ impl std::fmt::Debug for Handler {
 impl Handler {
     /// A service over these disks; `status` describes the node.
     #[must_use]
-    pub fn new(disks: Arc<Disks>, budget_out: Arc<Budget>, status: Arc<dyn StatusSource>) -> Self {
+    pub fn new(disks: Arc<Disks>, names: Names, budget_out: Arc<Budget>, status: Arc<dyn StatusSource>) -> Self {
         let mut views = Views::default();
         disks.renew(&mut views);
         let source = Arc::new(Source { disks: Arc::clone(&disks), budget_out });
-        Self { disks, source, status, views, placement: Placement::default(), random: Random::default() }
+        Self { disks, names, source, status, views, placement: Placement::default(), random: Random::default() }
     }
 
     fn put(&mut self, put: Put, call: Call<'_>) -> Outcome<Operation> {
@@ -54,7 +56,8 @@ impl Handler {
             cookie,
             origin: put.origin,
             named: put.origin.session != 0,
-            sync: put.durability == Durability::Disk,
+            // What a name is given must be there after a power cut: a commit does not ask again.
+            sync: put.durability == Durability::Disk || put.origin.session != 0,
         };
         let responder = call.responder;
         let done = || {
@@ -76,7 +79,7 @@ impl Handler {
             let responder = responder()?;
             Some(Completion::new(move |end: DeleteEnd| responder.answer(answers::of_delete(end))))
         };
-        submitted(self.disks.delete(target, (call.now, call.deadline), done))
+        submitted(self.disks.delete(target, DeleteBy::Id, (call.now, call.deadline), done))
     }
 
     fn read(&mut self, id: ObjectId, part: Option<ByteRange>, head_only: bool, call: Call<'_>) -> Outcome<Operation> {
@@ -114,7 +117,7 @@ impl Service for Handler {
             Operation::Get { id, range } => self.read(id, range, false, call),
             Operation::Stat(id) => self.read(id, None, true, call),
             Operation::Delete(id) => self.delete(id, call),
-            Operation::Name(_) => Outcome::Answered(Answer::refused(Status::Unavailable, "this node has no master")),
+            Operation::Name(operation) => self.names.call(operation, &self.disks, &mut self.views, call),
             Operation::Scrub { now } => Outcome::Answered(answers::of_scrub(&self.disks.scrub(now))),
             Operation::Status => Outcome::Answered(Answer::Status(self.status.describe(&self.disks))),
         }

@@ -7,7 +7,7 @@ use super::blocks::Blocks;
 use super::compactor::CompactionPace;
 use super::gate::Gate;
 use super::job::{
-    Append, AppendEnd, DeleteEnd, LaneJob, LaneWork, PieceEnd, ReadEnd, ReadJob, ReadWork, Refused, Tried,
+    Append, AppendEnd, DeleteBy, DeleteEnd, LaneJob, LaneWork, PieceEnd, ReadEnd, ReadJob, ReadWork, Refused, Tried,
 };
 use super::lane::NO_ROOM;
 use super::numbers::{Member, Numbers};
@@ -382,6 +382,7 @@ impl Disks {
     pub fn delete(
         &self,
         target: Target,
+        by: DeleteBy,
         turn: (Moment, Moment),
         done: impl FnOnce() -> Option<Completion<DeleteEnd>>,
     ) -> Result<(), Refused> {
@@ -391,7 +392,7 @@ impl Disks {
             return Err(refused);
         }
         let Some(done) = done() else { return Err(Refused::Completions) };
-        let job = ReadJob { work: ReadWork::Delete { target, done }, queued: now, deadline };
+        let job = ReadJob { work: ReadWork::Delete { target, by, done }, queued: now, deadline };
         reader::submit(&unit, job)
     }
 

@@ -138,6 +138,15 @@ pub enum AppendEnd {
     Expired,
 }
 
+/// Who asks for a delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeleteBy {
+    /// Whoever knows the id: objects that belong to a name are not theirs.
+    Id,
+    /// The namespace, of what no name leads to any more: objects that were put by id are not its own.
+    Name,
+}
+
 /// How a delete ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeleteEnd {
@@ -147,6 +156,8 @@ pub enum DeleteEnd {
     NotFound,
     /// It belongs to a name.
     Named,
+    /// It was put by id, so no name may delete it.
+    NotNamed,
     /// Its head is damaged, so its cookie cannot be checked.
     Damaged,
     /// The lane did not take it; nothing was done.
@@ -184,6 +195,7 @@ pub(super) enum ReadWork {
     },
     Delete {
         target: Target,
+        by: DeleteBy,
         done: Completion<DeleteEnd>,
     },
 }

@@ -3,7 +3,7 @@
 //! Always: it works on one job at a time, in the order of the queue; a job whose deadline has passed is ended unread.
 
 use super::gate::Inline;
-use super::job::{DeleteEnd, LaneJob, LaneWork, PieceEnd, ReadEnd, ReadJob, ReadWork, Refused};
+use super::job::{DeleteBy, DeleteEnd, LaneJob, LaneWork, PieceEnd, ReadEnd, ReadJob, ReadWork, Refused};
 use super::read::{Missed, Now, Reading, Source, Target, open_end, piece_end};
 use super::unit::Unit;
 use crate::base::budget::Reservation;
@@ -11,7 +11,6 @@ use crate::base::clock::Moment;
 use crate::base::completion::Completion;
 use crate::base::queue::{Closed, QueueReceiver};
 use crate::base::range::ByteRange;
-use crate::store::FLAG_NAMED;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -52,8 +51,8 @@ fn work(unit: &Arc<Unit>, number: usize, job: ReadJob) {
             finish(unit, number, began, held, is_expired);
             done.complete(end);
         }
-        ReadWork::Delete { target, done } => {
-            let end = if is_expired { Err(DeleteEnd::Expired) } else { check_delete(&target) };
+        ReadWork::Delete { target, by, done } => {
+            let end = if is_expired { Err(DeleteEnd::Expired) } else { check_delete(&target, by) };
             finish(unit, number, began, 0, is_expired);
             match end {
                 Err(end) => done.complete(end),
@@ -119,12 +118,15 @@ fn try_piece(reading: &Reading, range: &Range<u64>) -> Result<Vec<bytes::Bytes>,
     reading.read(&Source::Waiting { file: &*file }, range)
 }
 
-/// Whether the object may be deleted by this id: its cookie fits, and it belongs to no name.
-fn check_delete(target: &Target) -> Result<(), DeleteEnd> {
+/// Whether the object may be deleted: its cookie fits, and it belongs to a name exactly if its name asks.
+fn check_delete(target: &Target, by: DeleteBy) -> Result<(), DeleteEnd> {
     let mut room = None;
     match open(target, None, true, &mut room) {
-        ReadEnd::Opened(opened) if opened.head.flags & FLAG_NAMED != 0 => Err(DeleteEnd::Named),
-        ReadEnd::Opened(_) => Ok(()),
+        ReadEnd::Opened(opened) => match (by, opened.head.is_named()) {
+            (DeleteBy::Id, true) => Err(DeleteEnd::Named),
+            (DeleteBy::Name, false) => Err(DeleteEnd::NotNamed),
+            (DeleteBy::Id, false) | (DeleteBy::Name, true) => Ok(()),
+        },
         ReadEnd::NotFound | ReadEnd::OutOfRange { .. } => Err(DeleteEnd::NotFound),
         ReadEnd::Damaged => Err(DeleteEnd::Damaged),
         ReadEnd::Failed => Err(DeleteEnd::Failed),

@@ -16,7 +16,7 @@ mod window;
 pub use fields::{Fields, u16_at, u32_at, u64_at, u128_at};
 pub use frame::{BadFrame, CHAIN_START, FRAME_BYTES, Frame, chain_next};
 pub use log::{LOG_HEADER_BYTES, LogContent, LogError, RecordLog, encode_record, log_damage};
-pub use pair::{Pair, PairContent, SLOT_OVERHEAD_BYTES, encode_slot, slot_damage};
+pub use pair::{Pair, PairContent, SLOT_OVERHEAD_BYTES, Slot, encode_slot, parse_slot, slot_damage};
 pub use plan::{Case, Plan, Proof, plan};
 pub use scan::{BadRun, Bounds, Format, Group, Measured, Problem, Seen, Sight, scan};
 pub use window::Window;

@@ -43,9 +43,11 @@ pub fn encode_slot(magic: u64, version: u32, counter: u64, slot: u64, body: &[u8
 }
 
 /// Version, counter and body of a slot that is whole.
-type Slot = (u32, u64, Vec<u8>);
+pub type Slot = (u32, u64, Vec<u8>);
 
-fn parse_slot(magic: u64, slot: u64, bytes: &[u8]) -> Option<Slot> {
+/// Takes a slot apart; `None` when it is not whole.
+#[must_use]
+pub fn parse_slot(magic: u64, slot: u64, bytes: &[u8]) -> Option<Slot> {
     let head = bytes.first_chunk::<SLOT_OVERHEAD_BYTES>()?;
     let length = usize::try_from(u32_at(head, AT_BYTES)).ok()?;
     let end = SLOT_OVERHEAD_BYTES.checked_add(length)?;

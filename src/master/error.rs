@@ -39,6 +39,18 @@ impl StateError {
         if is_full(&error) { Self::Full { place } } else { Self::Io { place, error } }
     }
 
+    /// Another process has the directory, or it cannot be locked.
+    #[must_use]
+    pub fn locked(place: &str, error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return Self::damaged(
+                place,
+                "another process has this metadata directory: stop it, or name another with --meta",
+            );
+        }
+        Self::Io { place: place.to_string(), error }
+    }
+
     /// Damage at a place.
     #[must_use]
     pub fn damaged(place: impl Into<String>, what: impl Into<String>) -> Self {

@@ -5,7 +5,17 @@
 //! here knows a socket or a volume: what a commit says of its chunks was checked before it came here.
 
 pub mod command;
+pub mod consensus;
+mod engine;
 pub mod error;
+mod fields;
+pub mod hot;
+pub mod layers;
+pub mod log;
+pub mod namespace;
+pub mod store;
 pub mod table;
 
+pub use command::{Checked, Command, TombstoneKey};
+pub use engine::{Master, MasterEnd, MasterReport, MasterSettings, Question};
 pub use error::StateError;

@@ -1,9 +1,11 @@
 //! Counters, gauges and histograms, and how they are summed up for `status`.
 
 mod histogram;
+mod master;
 mod node;
 
 pub use histogram::{Histogram, Summary};
+pub use master::MasterMetrics;
 pub use node::{DiskMetrics, NodeMetrics, ProcessorMetrics, Stage};
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

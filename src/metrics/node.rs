@@ -2,7 +2,7 @@
 //!
 //! Each processor and each disk owns one group, so threads do not share lines of memory; `status` sums them up.
 
-use super::{Counter, Gauge, Histogram};
+use super::{Counter, Gauge, Histogram, MasterMetrics};
 use std::sync::Arc;
 
 /// A stage of a request's life, each with a histogram of the time spent in it.
@@ -177,6 +177,8 @@ pub struct NodeMetrics {
     pub processors: Vec<Arc<ProcessorMetrics>>,
     /// One for each disk.
     pub disks: Vec<Arc<DiskMetrics>>,
+    /// The master's.
+    pub master: Arc<MasterMetrics>,
     /// Connections accepted.
     pub connections_accepted: Counter,
     /// Connections closed at once, over a quota.

@@ -3,6 +3,7 @@
 //! Built bottom-up: memory, disks, services, processors, acceptor. Stopped top-down: the acceptor closes its listeners,
 //! processors drain, then the disks' threads finish what waits and close their volumes.
 
+use super::names::NameThreads;
 use super::status::NodeStatus;
 use super::{Configuration, NodeError};
 use crate::base::budget::Budget;
@@ -13,12 +14,13 @@ use crate::base::mailbox::Wake;
 use crate::base::thread;
 use crate::binary::Binary;
 use crate::disk::Disk;
-use crate::handler::Handler;
+use crate::handler::{Handler, Names};
 use crate::io::{CompactionPace, Directory, DiskSettings, Disks, ScrubSettings};
 use crate::metrics::{Counter, DiskMetrics, NodeMetrics, ProcessorMetrics};
 use crate::net::{Acceptor, Bound, Control, Inbox, Listener, Processor, ProcessorParts, Quota, Settings};
 use crate::request::Limits;
 use crate::store::StoreOptions;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -27,10 +29,14 @@ use std::time::{Duration, Instant};
 /// Unused buffers that are kept, of a budget: one eighth.
 const KEPT_SHARE: usize = 8;
 
+/// Reaches the metadata directory.
+pub type MetaDirectory = Box<dyn FnOnce() -> io::Result<Arc<dyn Disk>>>;
+
 /// A running node.
 pub struct Node {
     address: SocketAddr,
     disks: Arc<Disks>,
+    names: NameThreads,
     status: Arc<NodeStatus>,
     control: Arc<Control>,
     nudge: Box<dyn Wake>,
@@ -55,16 +61,19 @@ impl Node {
         disks: Vec<Arc<dyn Disk>>,
         log_dropped: Arc<Counter>,
     ) -> Result<Self, NodeError> {
-        Self::start_in(configuration, disks.into_iter().map(Directory::of).collect(), log_dropped)
+        Self::start_in(configuration, disks.into_iter().map(Directory::of).collect(), None, log_dropped)
     }
 
-    /// Starts a node in these directories; one that suffered is left out. `log_dropped` counts log lines that found no room.
+    /// Starts a node in these directories; one that suffered is left out. `meta` reaches the metadata directory once the
+    /// others are open; without it, and when the master cannot be opened, names are UNAVAILABLE and ids go on.
+    /// `log_dropped` counts log lines that found no room.
     ///
     /// # Errors
     /// [`NodeError`]; nothing is left running.
     pub fn start_in(
         configuration: &Configuration,
         directories: Vec<Directory>,
+        meta: Option<MetaDirectory>,
         log_dropped: Arc<Counter>,
     ) -> Result<Self, NodeError> {
         let clock = SystemClock::shared();
@@ -81,6 +90,9 @@ impl Node {
         let bound = Bound::to(configuration.listen).map_err(taken)?;
         let settings = disk_settings(configuration, directories.len());
         let disks = Disks::open(directories, &settings, &pool, &clock, &metrics.disks)?;
+        let names = NameThreads::start(configuration, &disks, meta, &clock, &metrics.master).inspect_err(|_| {
+            disks.close(Duration::from_millis(configuration.drain_ms));
+        })?;
         let quota = Quota::new(configuration.connections_max, configuration.connections_per_address_max);
         let control = Arc::new(Control::default());
         let parts = ProcessorParts {
@@ -95,6 +107,7 @@ impl Node {
         let listener = match bound.listen(guest).map_err(taken) {
             Ok(listener) => listener,
             Err(error) => {
+                names.close();
                 disks.close(parts.settings.drain);
                 return Err(error);
             }
@@ -108,16 +121,19 @@ impl Node {
             pool,
             Arc::clone(&quota),
             log_dropped,
+            Arc::clone(&names.names.master),
         ));
         let mut reactor = Reactor { inboxes: Vec::new(), threads: Vec::new(), control: Arc::clone(&control) };
-        let nudge = reactor.start(listener, &parts, &metrics, &disks, &status, &quota).inspect_err(|_| {
-            control.end();
-            disks.close(parts.settings.drain);
-        })?;
+        let nudge =
+            reactor.start(listener, &parts, &metrics, (&disks, &names.names), &status, &quota).inspect_err(|_| {
+                control.end();
+                names.close();
+                disks.close(parts.settings.drain);
+            })?;
         let Reactor { inboxes, threads, .. } = reactor;
         let sleepers = inboxes.clone();
         disks.on_change(move || sleepers.iter().for_each(Inbox::nudge));
-        Ok(Self { address, disks, status, control, nudge, inboxes, drain: parts.settings.drain, threads })
+        Ok(Self { address, disks, names, status, control, nudge, inboxes, drain: parts.settings.drain, threads })
     }
 
     /// Where it listens.
@@ -152,6 +168,8 @@ impl Node {
             // A panic was logged when it happened.
             drop(thread.join());
         }
+        // Before the disks: what the master's threads still do needs them.
+        self.names.close();
         self.disks.close(self.drain);
         log::info!("stopped");
     }
@@ -177,12 +195,12 @@ impl Reactor {
         listener: Listener,
         parts: &ProcessorParts,
         metrics: &Arc<NodeMetrics>,
-        disks: &Arc<Disks>,
+        work: (&Arc<Disks>, &Names),
         status: &Arc<NodeStatus>,
         quota: &Arc<Quota>,
     ) -> Result<Box<dyn Wake>, NodeError> {
         for (number, processor_metrics) in metrics.processors.iter().enumerate() {
-            self.start_processor(number, parts, processor_metrics, disks, status)?;
+            self.start_processor(number, parts, processor_metrics, work, status)?;
         }
         status.watch(self.inboxes.clone());
         let acceptor = Acceptor::new(
@@ -211,11 +229,11 @@ impl Reactor {
         number: usize,
         parts: &ProcessorParts,
         metrics: &Arc<ProcessorMetrics>,
-        disks: &Arc<Disks>,
+        (disks, names): (&Arc<Disks>, &Names),
         status: &Arc<NodeStatus>,
     ) -> Result<(), NodeError> {
         let status = Arc::<NodeStatus>::clone(status);
-        let service = Handler::new(Arc::clone(disks), Arc::clone(&parts.budget_out), status);
+        let service = Handler::new(Arc::clone(disks), names.clone(), Arc::clone(&parts.budget_out), status);
         let processor = Processor::new(parts.clone(), Box::new(service), Arc::clone(metrics))
             .map_err(NodeError::system("a poll for a processor"))?;
         self.inboxes.push(processor.inbox());

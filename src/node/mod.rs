@@ -4,11 +4,12 @@ mod assembly;
 mod configuration;
 mod error;
 mod logging;
+mod names;
 mod run;
 mod signals;
 mod status;
 
-pub use assembly::Node;
+pub use assembly::{MetaDirectory, Node};
 pub use configuration::{Configuration, ConfigurationError};
 pub use error::NodeError;
 pub use run::run;

@@ -1,10 +1,14 @@
 //! `larder serve`: a node from its configuration to its clean stop.
 
-use super::{Configuration, Node, NodeError, logging, signals::StopSignals};
+use super::{Configuration, MetaDirectory, Node, NodeError, logging, signals::StopSignals};
+use crate::disk::RealDisk;
 use crate::io::Directory;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Write;
 use std::sync::Arc;
+
+/// The metadata directory in the first data directory, unless another is named.
+const META_NAME: &str = "master";
 
 /// Runs a node until SIGTERM or SIGINT.
 ///
@@ -15,12 +19,19 @@ pub fn run(configuration: &Configuration) -> Result<(), NodeError> {
     let signals = StopSignals::catch().map_err(NodeError::system("handlers for SIGTERM and SIGINT"))?;
     raise_open_files();
     let directories = configuration.data.iter().map(|place| Directory::at(place)).collect();
-    let node = Node::start_in(configuration, directories, Arc::clone(&logging.dropped))?;
+    let node = Node::start_in(configuration, directories, meta(configuration), Arc::clone(&logging.dropped))?;
     announce(&node);
     signals.wait().map_err(NodeError::system("a thread for a second signal"))?;
     node.stop();
     logging.finish();
     Ok(())
+}
+
+/// The metadata directory, if this node shall be the master.
+fn meta(configuration: &Configuration) -> Option<MetaDirectory> {
+    let first = configuration.data.first()?;
+    let place = configuration.meta.clone().unwrap_or_else(|| first.join(META_NAME));
+    configuration.master.then(|| -> MetaDirectory { Box::new(move || Ok(Arc::new(RealDisk::open(place)?))) })
 }
 
 /// The one line on standard output that says that the node serves, and where.

@@ -7,6 +7,7 @@ use crate::base::buffers::BufferPool;
 use crate::base::ids::{ClusterId, NodeId};
 use crate::handler::StatusSource;
 use crate::io::{DiskReport, Disks};
+use crate::master::Master;
 use crate::metrics::{Counter, Gauge, Histogram, NodeMetrics, ProcessorMetrics, Stage, Summary};
 use crate::net::{Inbox, Quota};
 use crate::request::Status;
@@ -27,6 +28,7 @@ pub(super) struct NodeStatus {
     pool: Arc<BufferPool>,
     quota: Arc<Quota>,
     log_dropped: Arc<Counter>,
+    master: Arc<Master>,
     inboxes: Mutex<Vec<Inbox>>,
     /// What was told last, and when. The lock is held over the copying of histograms, never over a wait.
     told: Mutex<Option<(Instant, Bytes)>>,
@@ -59,6 +61,7 @@ impl NodeStatus {
         pool: Arc<BufferPool>,
         quota: Arc<Quota>,
         log_dropped: Arc<Counter>,
+        master: Arc<Master>,
     ) -> Self {
         let started = Instant::now();
         let inboxes = Mutex::default();
@@ -72,6 +75,7 @@ impl NodeStatus {
             pool,
             quota,
             log_dropped,
+            master,
             inboxes,
             told: Mutex::default(),
         }
@@ -100,6 +104,7 @@ impl NodeStatus {
             "memory": self.memory(disks),
             "log_lines_dropped": self.log_dropped.value(),
             "disks": reports,
+            "master": self.master.report(),
         })
     }
 

@@ -219,6 +219,12 @@ pub struct Head {
 }
 
 impl Head {
+    /// Whether it is content of a name, or was put to become that.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.flags & FLAG_NAMED != 0
+    }
+
     /// Reads the head of the needle `sequence` of `volume`; bytes may go on behind it.
     ///
     /// # Errors

@@ -3,8 +3,12 @@
 //! Any thread. Always: a field that is not there is an error that names it. Numbers are little-endian; ids and
 //! hashes of 16 bytes are strings of bytes in the order of their text form.
 
+use super::object::OBJECT_ID_BYTES;
 use crate::base::ids::{Cookie, ObjectId, Sequence, VolumeId};
-use crate::request::{BadAttributes, Refusal, Status};
+use crate::base::limits::{ATTRIBUTE_BYTES_MAX, CURSOR_BYTES_MAX};
+use crate::base::path::{BadPath, NamePath};
+use crate::request::{Attributes, BadAttributes, Refusal, Status, path_status};
+use bytes::Bytes;
 
 /// Why the body of a frame is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -63,12 +67,59 @@ pub enum BadBody {
         /// Bytes that are allowed.
         bytes_max: usize,
     },
+    /// A list is longer than it may be.
+    #[error("{frame}: {field} is {count}, {count_max} at most")]
+    TooMany {
+        /// The kind of frame.
+        frame: &'static str,
+        /// The field that counts.
+        field: &'static str,
+        /// What it says.
+        count: u64,
+        /// What it may say.
+        count_max: usize,
+    },
+    /// A path is none.
+    #[error("{frame}: {field}: {bad}")]
+    Path {
+        /// The kind of frame.
+        frame: &'static str,
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        bad: BadPath,
+    },
+    /// A path is fine, but another spelling of it is the normal one.
+    #[error("{frame}: {field} is not normalised: one / before each name, and none at the end")]
+    NotNormalised {
+        /// The kind of frame.
+        frame: &'static str,
+        /// The field.
+        field: &'static str,
+    },
+    /// A name in a directory is none.
+    #[error("{frame}: a name in it is none that a path can have")]
+    Name {
+        /// The kind of frame.
+        frame: &'static str,
+    },
+    /// No node gives such a cursor.
+    #[error("{frame}: cursor_bytes is {bytes}, {CURSOR_BYTES_MAX} at most")]
+    Cursor {
+        /// The kind of frame.
+        frame: &'static str,
+        /// Bytes of it.
+        bytes: usize,
+    },
 }
 
 impl From<BadBody> for Refusal {
     fn from(bad: BadBody) -> Self {
         let status = match bad {
-            BadBody::TooLarge { .. } => Status::TooLarge,
+            BadBody::TooLarge { .. } | BadBody::TooMany { .. } => Status::TooLarge,
+            BadBody::Path { bad, .. } => path_status(&bad),
+            BadBody::NotNormalised { .. } => Status::BadPath,
+            BadBody::Cursor { .. } => Status::BadCursor,
             _ => Status::BadRequest,
         };
         Self::new(status, bad.to_string())
@@ -127,6 +178,42 @@ impl<'a> Fields<'a> {
         let (head, rest) = self.rest.split_at_checked(bytes).ok_or(BadBody::CutShort { frame: self.frame, field })?;
         self.rest = rest;
         Ok(head)
+    }
+
+    /// A path in its normal form: it is normalised once, where a person's spelling comes in, and that is not here.
+    pub(super) fn path(&mut self, bytes: u16, field: &'static str) -> Result<NamePath, BadBody> {
+        let frame = self.frame;
+        let run = self.run(bytes.into(), field)?;
+        let path = NamePath::parse(run).map_err(|bad| BadBody::Path { frame, field, bad })?;
+        if path.as_str().as_bytes() == run { Ok(path) } else { Err(BadBody::NotNormalised { frame, field }) }
+    }
+
+    /// Attributes of a request. They are copied: a few bytes must not keep the memory of a large body.
+    pub(super) fn attributes(&mut self, bytes: u16) -> Result<Attributes, BadBody> {
+        if usize::from(bytes) > ATTRIBUTE_BYTES_MAX {
+            return Err(self.bad("attribute_bytes", bytes.into(), "0 to 4096"));
+        }
+        let run = Bytes::copy_from_slice(self.run(bytes.into(), "attributes")?);
+        Attributes::parse(run).map_err(|bad| BadBody::Attributes { frame: self.frame, bad })
+    }
+
+    /// The next `count` object ids. Their memory is taken only once it is known that they are here.
+    pub(super) fn object_ids(&mut self, count: u32, field: &'static str) -> Result<Vec<ObjectId>, BadBody> {
+        let cut_short = BadBody::CutShort { frame: self.frame, field };
+        let bytes =
+            usize::try_from(count).ok().and_then(|count| count.checked_mul(OBJECT_ID_BYTES)).ok_or(cut_short)?;
+        let mut run = Self::new(self.frame, self.run(bytes, field)?);
+        let mut ids = Vec::with_capacity(bytes / OBJECT_ID_BYTES);
+        while run.left() > 0 {
+            ids.push(run.object_id()?);
+        }
+        Ok(ids)
+    }
+
+    /// Flags of a request, of which only these are known.
+    pub(super) fn flags(&mut self, known: u8, want: &'static str) -> Result<u8, BadBody> {
+        let flags = self.u8("flags")?;
+        if flags & !known == 0 { Ok(flags) } else { Err(self.bad("flags", flags.into(), want)) }
     }
 
     /// Reserved bytes of a request: they must be zero, so that they can mean something one day.

@@ -142,6 +142,24 @@ mod tests {
         }
 
         #[test]
+        fn names_are_survived_also_when_a_byte_is_wrong(
+            operations in proptest::collection::vec(crate::wire::name::operations(), 1..4),
+            flip in proptest::option::of((any::<prop::sample::Index>(), any::<u8>())),
+        ) {
+            let mut stream = Vec::new();
+            for operation in &operations {
+                let request = Request::Name(operation.clone());
+                let mut bytes = request.encode(ChecksumKind::Crc32c, 1, 0).concat();
+                if let Some((at, byte)) = flip {
+                    let at = HEADER_BYTES + at.index(bytes.len() - HEADER_BYTES);
+                    bytes[at] = byte;
+                }
+                stream.extend(bytes);
+            }
+            prop_assert_eq!(fuzz_frame(&stream), operations.len());
+        }
+
+        #[test]
         fn requests_come_out_as_they_went_in(payload in body(), session: u64, start: u64, length: u64) {
             let put = PutHead {
                 durability: crate::request::Durability::Disk,

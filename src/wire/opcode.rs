@@ -165,7 +165,8 @@ impl Opcode {
     /// Whether the operation may be repeated without knowing what became of the first: a repeat changes nothing more.
     #[must_use]
     pub fn may_be_repeated(self) -> bool {
-        // A PUT that is sent twice may be stored twice.
+        // A PUT that is sent twice may be stored twice. A change of names has a request id, and is made once; a session
+        // that is opened twice is one that nobody uses, which ends after its time.
         self != Self::Put
     }
 }

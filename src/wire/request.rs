@@ -70,11 +70,12 @@ impl Request {
     /// Whether it is within the limits of the protocol, which a node would refuse it for.
     ///
     /// # Errors
-    /// TOO_LARGE, as the node would say.
+    /// What the node would say, most often TOO_LARGE.
     pub fn check(&self) -> Result<(), Refusal> {
         let (what, bytes, bytes_max) = match self {
             Self::Put { payload, .. } => ("an object", payload.len(), CHUNK_BYTES_MAX),
             Self::Ping(bytes) => ("a ping", bytes.len(), Opcode::Ping.body_bytes_max()),
+            Self::Name(operation) => return Ok(super::name::check(operation)?),
             _ => return Ok(()),
         };
         if bytes <= bytes_max {

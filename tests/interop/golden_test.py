@@ -124,6 +124,48 @@ class GoldenTest(unittest.TestCase):
         self.assertEqual(client.scrub(now=True), {"disks": []})
         self.check(node)
 
+    def test_names(self):
+        names = ["session", "session-close", "commit", "commit-exists", "make-directory", "rename", "remove",
+                 "set-attributes", "lookup", "list", "list-next", "usage", "removal"]
+        steps = [(renumbered(f"{name}-request", at), renumbered(f"{name}-reply", at)) for at, name in enumerate(names, 2)]
+        node, client = self.talk(*steps)
+        path, created_ms, modified_ms = "/a/ä.txt", 1_700_000_000_000, 1_600_000_000_000
+        session = client.open_session()
+        self.assertEqual((session.session, session.silent_ms_max), (7, 86_400_000))
+        session.close()
+        session.number = 9
+        changed = session.commit(path, [ID], larder_client.ABSENT, True, modified_ms, {1: b"text/plain"})
+        self.assertEqual(changed, (42, 10, HASH, 0, False))
+        with self.assertRaises(larder_client.Refused) as raised:
+            session.commit("//a/ä.txt/", [], larder_client.ABSENT)
+        self.assertEqual(raised.exception.status, "ALREADY_EXISTS")
+        self.assertEqual(session.make_directory("/a/b", parents=True).version, 43)
+        self.assertEqual(session.rename("/a/b", "/c", True, 43), (44, 0, "0" * 32, 0, True))
+        self.assertEqual(session.remove("/c", tree=True).removal, 5)
+        self.assertEqual(session.set_attributes(path, {}, 42).version, 46)
+        file = (larder_client.FILE, 42, 10, created_ms, modified_ms, HASH, 1)
+        directory = (larder_client.DIRECTORY, 43, 0, created_ms, created_ms, "0" * 32, 0)
+        self.assertEqual(client.lookup(path), (file, {1: b"text/plain"}, 0, [ID]))
+        page = client.list_page("/a", limit=2)
+        self.assertEqual(page, ([("b", directory), ("ä.txt", file)], b"\1\2\3"))
+        self.assertEqual(client.list_page("/a", page.cursor), ([], b""))
+        self.assertEqual(client.usage("/a"), (1, 1, 10))
+        self.assertEqual(client.removal(5), (1000, 4096, True))
+        self.check(node)
+
+    def test_a_chunk_is_put_for_a_session(self):
+        node, client = self.talk((renumbered("put-named-request", 2), renumbered("put-reply", 2)))
+        ticket = client.submit_put(b"", durability=larder_client.MEMORY, origin=(7, 9))
+        self.assertEqual(ticket.result().id, ID)
+        self.check(node)
+
+    def test_only_normal_paths_are_sent(self):
+        for given, want in [("/", b"/"), ("///", b"/"), ("//a///b/", b"/a/b"), ("/ä", "/ä".encode())]:
+            self.assertEqual(larder_client.normal_path(given), want)
+        for bad in ["", "a", "/a/../b", "/.", "/a\0", "/\x85", "/" + "x" * 256, "/x" * 2049]:
+            with self.assertRaises(ValueError):
+                larder_client.normal_path(bad)
+
     def test_replies_come_in_any_order_and_interleave(self):
         first, second = renumbered("get-reply-1", 2), renumbered("get-reply-2", 2)
         other = renumbered("put-reply", 3)

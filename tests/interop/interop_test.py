@@ -2,18 +2,19 @@
 """Goal: a client written from protocol.md alone does everything with a real node. Method: every operation, also wrong
 ones, against the node at --server; then files both ways.
 
-    interop_test.py --server HOST:PORT [--files N | --tree DIR] [--expect DIR] [--hand-over DIR]
+    interop_test.py --server HOST:PORT [--files N | --tree DIR] [--expect DIR] [--hand-over DIR] [--names]
 
 --expect names a directory of files, each named by the id of an object that another client has put: they are read and
 compared. --hand-over names a directory for such files of what was put here, for another client to read.
 --files puts so many made-up files, 200 by default. --tree puts the first 2,000 files under a directory instead, such as
-/usr/share. Exit code 0: all is well; else the first difference is told.
+/usr/share. --names goes through the operations on names too. Exit code 0: all is well; else the first difference is told.
 """
 
 import argparse
 import os
 import random
 import struct
+import time
 
 import larder_client
 from larder_client import CONTENT_TYPE, DISK, FILE_NAME, MEMORY, LarderClient, ProtocolError, Refused
@@ -85,7 +86,7 @@ def check_errors(client):
     for unknown in (other_cookie, f"{volume}-ffffffff-{cookie}", f"ffffffff-1-{cookie}"):
         for call in (client.get, client.stat, client.delete):
             refused("NOT_FOUND", call, unknown)
-    refused("UNKNOWN_OPERATION", raw_request, client, 0x2A, b"")
+    refused("UNKNOWN_OPERATION", raw_request, client, 0x3A, b"")
     refused("UNKNOWN_OPERATION", raw_request, client, 0xFE, b"x" * 100_000)
     refused("BAD_REQUEST", raw_request, client, larder_client.GET, larder_client.encode_id(known))
     refused("BAD_REQUEST", raw_request, client, larder_client.HELLO, struct.pack("<BBH", 1, 1, 0))
@@ -119,6 +120,65 @@ def check_pipelining(client):
     mixed = client.pipelined([("get", stored[0].id), ("get", "1-ffffff-0000000000000000"), ("get", stored[1].id, 1, 2)])
     assert mixed[0].content == contents[0] and mixed[2].content == contents[1][1:3]
     assert isinstance(mixed[1], Refused) and mixed[1].status == "NOT_FOUND", mixed[1]
+
+
+def names_round_trip(client, base="/interop"):
+    """Every operation on names, under a directory that is not there yet."""
+    content = random.Random(3).randbytes(CHUNK_BYTES_MAX + 12_345)
+    files = {"empty": b"", "größe.jpg": content[:70_000], "large": content, "one chunk": content[:CHUNK_BYTES_MAX]}
+    refused("NOT_FOUND", client.lookup, base)
+    with client.open_session() as session:
+        refused("PARENT_NOT_FOUND", session.make_directory, f"{base}/a/b")
+        made = session.make_directory(f"{base}/a/b", parents=True)
+        repeated = session.make_directory(f"{base}/a/b", parents=True, number=session.number)
+        assert made == repeated, "a request id that comes again is answered as it was"
+        refused("ALREADY_EXISTS", session.make_directory, f"{base}/a/b")
+        for name, expected in files.items():
+            options = {"condition": larder_client.ABSENT, "modified_ms": 1_600_000_000_000}
+            changed = session.put_file(f"{base}/a/{name}", expected, attributes={CONTENT_TYPE: b"image/jpeg"}, **options)
+            entry = client.lookup(f"{base}/a/{name}")
+            assert (changed.size, changed.replaced, changed.removal) == (len(expected), False, 0), changed
+            assert entry.facts[:3] == (larder_client.FILE, changed.version, len(expected)), entry
+            assert entry.facts.modified_ms == 1_600_000_000_000 and entry.facts.content_hash == changed.content_hash
+            assert entry.attributes == {CONTENT_TYPE: b"image/jpeg"}
+            assert client.read_file(f"{base}/a/{name}") == expected, f"{name} differs"
+            refused("ALREADY_EXISTS", session.commit, f"{base}/a/{name}", [], larder_client.ABSENT)
+        wanted = sorted(["b", *files], key=str.encode)
+        for limit in (0, 1, 2):
+            assert [name for name, _ in client.list_names(f"{base}/a", limit)] == wanted, f"pages of {limit}"
+        refused("BAD_CURSOR", client.list_page, base, b"\xff" * 40)
+        total = sum(map(len, files.values()))
+        assert client.usage(base) == (len(files), 2, total), client.usage(base)
+
+        version = client.lookup(f"{base}/a/empty", chunks_max=0).facts.version
+        refused("VERSION_MISMATCH", session.set_attributes, f"{base}/a/empty", {}, version + 1000)
+        session.set_attributes(f"{base}/a/empty", {200: b"mine"}, version)
+        entry = client.lookup(f"{base}/a/empty")
+        assert entry.attributes == {200: b"mine"} and entry.facts.version > version, entry
+
+        session.rename(f"{base}/a/large", f"{base}/a/b/moved")
+        refused("NOT_FOUND", client.lookup, f"{base}/a/large")
+        assert client.read_file(f"{base}/a/b/moved") == content
+        refused("ALREADY_EXISTS", session.rename, f"{base}/a/empty", f"{base}/a/b/moved")
+        assert session.rename(f"{base}/a/empty", f"{base}/a/b/moved", replace=True).replaced
+        refused("INTO_ITSELF", session.rename, f"{base}/a", f"{base}/a/b/under")
+        refused("IS_A_DIRECTORY", session.commit, f"{base}/a/b", [])
+        refused("NOT_A_DIRECTORY", client.lookup, f"{base}/a/b/moved/x")
+
+        by_id = client.put(b"by id").id
+        refused("FOREIGN_CHUNK", session.commit, f"{base}/foreign", [by_id])
+        unknown = by_id.rpartition("-")[0] + "-0000000000000000"
+        refused("NO_SUCH_CHUNK", session.commit, f"{base}/foreign", [unknown])
+
+        refused("DIRECTORY_NOT_EMPTY", session.remove, f"{base}/a")
+        session.remove(f"{base}/a/größe.jpg")
+        number = session.remove(base, tree=True).removal
+        refused("NOT_FOUND", client.lookup, f"{base}/a/b")
+        give_up = time.monotonic() + 60
+        while not client.removal(number).done:
+            assert time.monotonic() < give_up, client.removal(number)
+            time.sleep(0.01)
+    refused("SESSION_UNKNOWN", session.make_directory, "/late")
 
 
 def made_up(count):
@@ -193,6 +253,7 @@ def main():
     parser.add_argument("--tree", metavar="DIR")
     parser.add_argument("--expect", metavar="DIR")
     parser.add_argument("--hand-over", metavar="DIR")
+    parser.add_argument("--names", action="store_true")
     arguments = parser.parse_args()
     host, _, port = arguments.server.rpartition(":")
 
@@ -204,6 +265,8 @@ def main():
         check_object(client)
         check_errors(client)
         check_pipelining(client)
+        if arguments.names:
+            names_round_trip(client)
         if arguments.expect:
             print(f"{check_expected(client, arguments.expect)} objects of another client are what they were")
         count = 0

@@ -13,6 +13,12 @@ Many requests at once, in one thread:
     tickets = [client.submit_put(content) for content in contents]
     ids = [ticket.result().id for ticket in tickets]
 
+Files under names:
+
+    with client.open_session() as session:
+        session.put_file("/a/b.txt", b"content", parents=True)
+    assert client.read_file("/a/b.txt") == b"content"
+
 By hand:
 
     larder_client.py [--server HOST:PORT] put FILE...
@@ -32,24 +38,43 @@ from collections import deque, namedtuple
 
 VERSION = 1
 HELLO, PING, STATUS, PUT, GET, STAT, DELETE, SCRUB = 0x01, 0x02, 0x03, 0x10, 0x11, 0x12, 0x13, 0x40
+SESSION, COMMIT, MAKE_DIRECTORY, RENAME, REMOVE, SET_ATTRIBUTES = 0x20, 0x21, 0x22, 0x23, 0x24, 0x25
+LOOKUP, LIST, USAGE, REMOVAL = 0x28, 0x29, 0x2a, 0x2b
 NONE, CRC32C, CRC32 = 0, 1, 2
 REPLY, LAST = 1, 2
 DISK, MEMORY = 0, 1
 CONTENT_TYPE, CACHE_CONTROL, CONTENT_DISPOSITION, FILE_NAME = 1, 2, 3, 4
 
 BODY_BYTES_MAX = 8_396_800
+CHUNK_BYTES_MAX = 8_388_608
+FILE_CHUNKS_MAX = 16_384
+LOOKUP_CHUNKS_MAX = 2048
 TO_THE_END = 2**64 - 1
+
+# Conditions of changes; the third is the number of a version.
+ANY, ABSENT = None, "absent"
+NAMED = 1
+OPEN, RENEW, CLOSE = 0, 1, 2
+PARENTS, MODIFIED, REPLACE, TREE, REPLACED = 1, 2, 1, 1, 1
+FILE, DIRECTORY = 1, 2
+UPLOADS_AT_ONCE = 4
 
 # Magic, version, op, status, kind, flags, stage, zero, deadline_ms, correlation, body_bytes, body_checksum, zero;
 # the header checksum follows.
 HEADER = struct.Struct("<4sBBBBHBBIQIII")
 HEADER_BYTES = 40
 META = struct.Struct("<QQ16sH6x")
+# Session, number, flags, condition, path_bytes, second_bytes, version.
+CHANGE_HEAD = struct.Struct("<QQBBHH2xQ")
+# Kind, run_bytes, chunk_count, version, size, created_ms, modified_ms, hash.
+FACTS = struct.Struct("<BxHIQQQQ16s")
 
 STATUSES = [
     "OK", "NOT_FOUND", "RANGE_NOT_SATISFIABLE", "DAMAGED", "CHECKSUM_MISMATCH", "BAD_REQUEST", "UNKNOWN_OPERATION",
     "UNSUPPORTED_VERSION", "TOO_LARGE", "BUSY", "TIMED_OUT", "UNAVAILABLE", "FULL", "SHUTTING_DOWN", "REFUSED",
-    "INTERNAL", "BAD_FRAME", "TOO_SLOW",
+    "INTERNAL", "BAD_FRAME", "TOO_SLOW", "PATH_TOO_LONG", "BAD_PATH", "PARENT_NOT_FOUND", "NOT_A_DIRECTORY",
+    "IS_A_DIRECTORY", "DIRECTORY_NOT_EMPTY", "ALREADY_EXISTS", "VERSION_MISMATCH", "INTO_ITSELF", "BAD_CURSOR",
+    "NO_SUCH_CHUNK", "FOREIGN_CHUNK", "SESSION_UNKNOWN", "OUTCOME_FORGOTTEN",
 ]
 
 Welcome = namedtuple("Welcome", "version body_bytes_max chunk_bytes_max in_flight_max "
@@ -57,6 +82,12 @@ Welcome = namedtuple("Welcome", "version body_bytes_max chunk_bytes_max in_fligh
 Stored = namedtuple("Stored", "id durability size content_hash")
 Meta = namedtuple("Meta", "size stored_ms content_hash attributes")
 Object = namedtuple("Object", "meta start content")
+Changed = namedtuple("Changed", "version size content_hash removal replaced")
+Facts = namedtuple("Facts", "kind version size created_ms modified_ms content_hash chunk_count")
+Entry = namedtuple("Entry", "facts attributes chunk_first chunks")
+Page = namedtuple("Page", "entries cursor")
+Usage = namedtuple("Usage", "files directories bytes")
+Removal = namedtuple("Removal", "names bytes done")
 Frame = namedtuple("Frame", "op status flags stage deadline_ms correlation body")
 
 
@@ -158,6 +189,128 @@ def decode_meta(body, at=0):
     return Meta(size, stored_ms, content_hash.hex(), attributes), start + attribute_bytes
 
 
+def normal_path(path):
+    """The bytes of a path in its normal form; a ValueError if there is none."""
+    if not path.startswith("/"):
+        raise ValueError(f"a path begins with /: {path!r}")
+    names = [name for name in path.split("/") if name]
+    raw = "/".join(["", *names]).encode() or b"/"
+    check_names(names)
+    if len(raw) > 4096:
+        raise ValueError(f"a path of {len(raw)} bytes, 4096 at most")
+    return raw
+
+
+def check_names(names):
+    """Raises a ValueError unless all can stand between the slashes of a path."""
+    for name in names:
+        if not 0 < len(name.encode()) <= 255 or name in (".", "..") or "/" in name:
+            raise ValueError(f"not a name: {name!r}")
+        if any(ord(character) < 0x20 or 0x7f <= ord(character) < 0xa0 for character in name):
+            raise ValueError(f"a control character is in {name!r}")
+
+
+def encode_change(session, number, flags, condition, path, second=b"", fixed=b""):
+    """The body of a change: its head, `fixed` fields of its own, the path and what follows it."""
+    code, version = (0, 0) if condition is ANY else (1, 0) if condition == ABSENT else (2, condition)
+    path = normal_path(path)
+    head = CHANGE_HEAD.pack(session, number, flags, code, len(path), len(second), version)
+    return b"".join((head, fixed, path, second))
+
+
+def decode_facts(body, at=0):
+    """The facts at a place of a body, and the length of the run that belongs to them."""
+    kind, run_bytes, chunk_count, version, size, created_ms, modified_ms, content_hash = FACTS.unpack_from(body, at)
+    if kind not in (FILE, DIRECTORY):
+        raise ProtocolError(f"a name of kind {kind}")
+    return Facts(kind, version, size, created_ms, modified_ms, content_hash.hex(), chunk_count), run_bytes
+
+
+def take(body, at, length):
+    """So many bytes at a place of a body, and where they end."""
+    if at + length > len(body):
+        raise ProtocolError("the body of a reply is cut short")
+    return body[at:at + length], at + length
+
+
+class Session:
+    """A session, in which names are changed. Closes itself at the end of a `with`.
+
+    A change takes the next number, and may be repeated with `number` when its answer was lost: it is made once.
+    """
+
+    def __init__(self, client, session, silent_ms_max, number=0):
+        self._client, self.session, self.silent_ms_max, self.number = client, session, silent_ms_max, number
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        # After an error the connection may be gone; the session ends by itself then.
+        if kind is None:
+            self.close()
+
+    def renew(self):
+        """Says that it is still in use."""
+        self._client._session(RENEW, self.session)
+
+    def close(self):
+        """Ends it; chunks that were not committed are garbage."""
+        self._client._session(CLOSE, self.session)
+
+    def next_number(self):
+        self.number += 1
+        return self.number
+
+    def put_file(self, path, content, **options):
+        """Stores content under a path; returns a Changed. Options are those of `commit`."""
+        parts = [content[at:at + CHUNK_BYTES_MAX] for at in range(0, len(content), CHUNK_BYTES_MAX)]
+        chunks, under_way = [], deque()
+        for part in parts:
+            if len(under_way) == UPLOADS_AT_ONCE:
+                chunks.append(under_way.popleft().result().id)
+            under_way.append(self._client.submit_put(part, origin=(self.session, self.next_number())))
+        chunks += [ticket.result().id for ticket in under_way]
+        return self.commit(path, chunks, **options)
+
+    def commit(self, path, chunks, condition=ANY, parents=False, modified_ms=None, attributes=None, number=None):
+        """Gives a path these chunks as its content; returns a Changed."""
+        if len(chunks) > FILE_CHUNKS_MAX:
+            raise ValueError(f"{len(chunks)} chunks, {FILE_CHUNKS_MAX} at most")
+        flags = (PARENTS if parents else 0) | (0 if modified_ms is None else MODIFIED)
+        fixed = struct.pack("<QI4x", modified_ms or 0, len(chunks))
+        run = encode_attributes(attributes or {})
+        body = encode_change(self.session, number or self.next_number(), flags, condition, path, run, fixed)
+        return self._change(COMMIT, body + b"".join(map(encode_id, chunks)))
+
+    def make_directory(self, path, parents=False, number=None):
+        """Makes a directory; returns a Changed."""
+        flags = PARENTS if parents else 0
+        return self._change(
+            MAKE_DIRECTORY, encode_change(self.session, number or self.next_number(), flags, ANY, path))
+
+    def rename(self, path, to, replace=False, condition=ANY, number=None):
+        """Gives a file or directory another name; returns a Changed."""
+        flags = REPLACE if replace else 0
+        body = encode_change(self.session, number or self.next_number(), flags, condition, path, normal_path(to))
+        return self._change(RENAME, body)
+
+    def remove(self, path, tree=False, condition=ANY, number=None):
+        """Removes a file, an empty directory or a tree; returns a Changed."""
+        flags = TREE if tree else 0
+        return self._change(
+            REMOVE, encode_change(self.session, number or self.next_number(), flags, condition, path))
+
+    def set_attributes(self, path, attributes, condition=ANY, number=None):
+        """Gives a file other attributes; returns a Changed."""
+        run = encode_attributes(attributes)
+        body = encode_change(self.session, number or self.next_number(), 0, condition, path, run)
+        return self._change(SET_ATTRIBUTES, body)
+
+    def _change(self, op, body):
+        return self._client._submit(op, body, _changed).result()
+
+
 class Ticket:
     """A request under way."""
 
@@ -224,9 +377,11 @@ class LarderClient:
         """Stores an object; returns a Stored."""
         return self.submit_put(content, attributes, durability).result()
 
-    def submit_put(self, content, attributes=None, durability=DISK):
+    def submit_put(self, content, attributes=None, durability=DISK, origin=None):
+        """`origin` is the session and number of a chunk that will be committed."""
         run = encode_attributes(attributes or {})
-        head = struct.pack("<BBH4xQQ", durability, 0, len(run), 0, 0)
+        flags, (session, number) = (NAMED, origin) if origin else (0, (0, 0))
+        head = struct.pack("<BBH4xQQ", durability, flags, len(run), session, number)
         return self._submit(PUT, b"".join((head, run, content)), _stored)
 
     def get(self, object_id):
@@ -258,6 +413,56 @@ class LarderClient:
         """How far each disk is checked, as a dictionary; `now` starts a check first."""
         return self._submit(SCRUB, bytes([now]) + bytes(7), lambda frames: json.loads(frames[0].body)).result()
 
+    def open_session(self):
+        """A new Session, to change names in."""
+        return Session(self, *self._session(OPEN, 0))
+
+    def lookup(self, path, chunk_first=0, chunks_max=LOOKUP_CHUNKS_MAX):
+        """What a path leads to, as an Entry with some of its chunks."""
+        raw = normal_path(path)
+        body = struct.pack("<IIH6x", chunk_first, chunks_max, len(raw)) + raw
+        return self._submit(LOOKUP, body, _entry).result()
+
+    def read_file(self, path):
+        """The content of a file."""
+        entry = self.lookup(path)
+        chunks = entry.chunks
+        while len(chunks) < entry.facts.chunk_count:
+            more = self.lookup(path, len(chunks))
+            if more.facts.version != entry.facts.version or not more.chunks:
+                raise LarderError(f"{path} was changed while it was read")
+            chunks = chunks + more.chunks
+        content = b"".join(self.get(chunk).content for chunk in chunks)
+        if len(content) != entry.facts.size:
+            raise LarderError(f"{path} has {len(content)} bytes of {entry.facts.size}")
+        return content
+
+    def list_page(self, path, cursor=b"", limit=0):
+        """A page of the names in a directory, as a Page of (name, Facts) and the cursor of the next."""
+        raw = normal_path(path)
+        body = struct.pack("<IHH", limit, len(raw), len(cursor)) + raw + cursor
+        return self._submit(LIST, body, _page).result()
+
+    def list_names(self, path, limit=0):
+        """All names in a directory with their Facts, page by page of `limit` at most."""
+        cursor = b""
+        while True:
+            page = self.list_page(path, cursor, limit)
+            yield from page.entries
+            cursor = page.cursor
+            if not cursor:
+                return
+
+    def usage(self, path):
+        """What is under a path, as a Usage."""
+        raw = normal_path(path)
+        body = struct.pack("<H6x", len(raw)) + raw
+        return self._submit(USAGE, body, lambda frames: Usage(*struct.unpack_from("<QQQ", frames[0].body))).result()
+
+    def removal(self, number):
+        """How far a removal is, as a Removal."""
+        return self._submit(REMOVAL, struct.pack("<Q", number), _removal).result()
+
     def pipelined(self, submits):
         """Runs many `submit_` calls at once, as ("put", content) or ("get", id) and so on; returns their results or
         errors in order."""
@@ -271,6 +476,9 @@ class LarderClient:
         return results
 
     # How it does it.
+
+    def _session(self, action, session):
+        return self._submit(SESSION, struct.pack("<B7xQ", action, session), _session).result()
 
     def _hello(self, name):
         name = name.encode()[:255]
@@ -386,6 +594,47 @@ def _welcome(frames):
 def _stored(frames):
     raw_id, durability, size, content_hash = struct.unpack_from("<20sB3xQ16s", frames[0].body)
     return Stored(decode_id(raw_id), durability, size, content_hash.hex())
+
+
+def _session(frames):
+    """Number and longest silence of a session; `None` when it is closed."""
+    state, session, silent_ms_max = struct.unpack_from("<B7xQQ", frames[0].body)
+    if state > 1 or state == 1 and session == 0:
+        raise ProtocolError(f"session {session} in state {state}")
+    return (session, silent_ms_max) if state else None
+
+
+def _changed(frames):
+    version, size, content_hash, removal, flags = struct.unpack_from("<QQ16sQB7x", frames[0].body)
+    return Changed(version, size, content_hash.hex(), removal, bool(flags & REPLACED))
+
+
+def _entry(frames):
+    body = frames[0].body
+    facts, attribute_bytes = decode_facts(body)
+    chunk_first, chunks_here = struct.unpack_from("<II", body, FACTS.size)
+    run, at = take(body, FACTS.size + 8, attribute_bytes)
+    ids, _ = take(body, at, 20 * chunks_here)
+    chunks = [decode_id(ids[at:at + 20]) for at in range(0, len(ids), 20)]
+    return Entry(facts, decode_attributes(run), chunk_first, chunks)
+
+
+def _page(frames):
+    body = frames[0].body
+    entry_count, cursor_bytes = struct.unpack_from("<IH2x", body)
+    cursor, at = take(body, 8, cursor_bytes)
+    entries = []
+    for _ in range(entry_count):
+        facts, name_bytes = decode_facts(body, at)
+        name, at = take(body, at + FACTS.size, name_bytes)
+        entries.append((name.decode(), facts))
+    check_names(name for name, _ in entries)
+    return Page(entries, cursor)
+
+
+def _removal(frames):
+    names, gone, done = struct.unpack_from("<QQB7x", frames[0].body)
+    return Removal(names, gone, bool(done))
 
 
 def _object(frames):

@@ -25,6 +25,11 @@ use std::path::PathBuf;
 pub struct Configuration {
     /// Data directories, one for each disk. A directory that is missing or empty is made one.
     pub data: Vec<PathBuf>,
+    /// Whether this node is the master too: without one, names are answered UNAVAILABLE.
+    pub master: bool,
+    /// The metadata directory. Default: `master` in the first data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meta: Option<PathBuf>,
     /// Where the binary protocol listens.
     pub listen: SocketAddr,
     /// Threads that own connections. Default: half the cores, at least 1.
@@ -46,6 +51,19 @@ pub struct Configuration {
     /// Memory for verified blocks of hot content; 0 is none.
     #[serde(deserialize_with = "load::size")]
     pub cache_bytes: usize,
+    /// Memory for hot names; 0 is none.
+    #[serde(deserialize_with = "load::size")]
+    pub hot_names_bytes: usize,
+    /// Memory for the state store's cache.
+    #[serde(deserialize_with = "load::size")]
+    pub meta_cache_bytes: usize,
+    /// Threads that read names which memory does not have.
+    pub meta_readers: usize,
+    /// An upload session that is silent for so long is closed, and its chunks that no file has are garbage.
+    pub session_silent_ms: u64,
+    /// Content that lost its name is deleted after so long, so that readers who began with it can end; sooner when a disk
+    /// is full.
+    pub tombstone_wait_ms: u64,
     /// Reads that may wait for a disk; then BUSY.
     pub read_queue_max: usize,
     /// Writes that may wait for a disk; then BUSY.
@@ -116,6 +134,8 @@ impl Default for Configuration {
     fn default() -> Self {
         Self {
             data: vec![PathBuf::from("./larder-data")],
+            master: true,
+            meta: None,
             // Nobody from outside until the operator says so: there is no authentication.
             listen: (Ipv4Addr::LOCALHOST, 7400).into(),
             processors: std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)),
@@ -126,6 +146,11 @@ impl Default for Configuration {
             budget_in_bytes: 256 * MIB,
             budget_out_bytes: 256 * MIB,
             cache_bytes: 256 * MIB,
+            hot_names_bytes: 64 * MIB,
+            meta_cache_bytes: 128 * MIB,
+            meta_readers: 2,
+            session_silent_ms: 86_400_000,
+            tombstone_wait_ms: 900_000,
             read_queue_max: 1024,
             append_queue_max: 4096,
             append_queue_bytes_max: 128 * MIB,

@@ -22,7 +22,7 @@ fn the_example_is_the_defaults() {
         assert_eq!(text.lines().filter(|line| here(line)).count(), 1, "{field} is not shown once");
     }
     // What the machine decides is shown as a remark; it must be right as a line too.
-    let uncommented = ["processors", "segment_bytes", "reserve_bytes"]
+    let uncommented = ["processors", "meta", "segment_bytes", "reserve_bytes"]
         .iter()
         .fold(text.to_string(), |text, field| text.replace(&format!("# {field} = "), &format!("{field} = ")));
     let all = parse(&uncommented).unwrap();
@@ -31,7 +31,12 @@ fn the_example_is_the_defaults() {
 
 #[test]
 fn the_list_of_names_is_complete() {
-    let all = Configuration { segment_bytes: Some(1), reserve_bytes: Some(1), ..Configuration::default() };
+    let all = Configuration {
+        meta: Some(PathBuf::from("meta")),
+        segment_bytes: Some(1),
+        reserve_bytes: Some(1),
+        ..Configuration::default()
+    };
     let shown = serde_json::to_value(all).unwrap();
     let names: Vec<&String> = shown.as_object().unwrap().keys().collect();
     let mut want = Configuration::FIELDS.to_vec();

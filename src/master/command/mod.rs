@@ -2,6 +2,10 @@
 //!
 //! Pure. Always: a command holds all that applying it needs, the time included, so that every replica comes to the same state.
 
+mod codec;
+
+pub use codec::{Commands, GroupEncoder};
+
 use crate::base::ids::{ContentHash, ObjectId, Origin};
 use crate::base::path::NamePath;
 use crate::request::{Attributes, Condition};
@@ -118,4 +122,20 @@ pub enum Checked {
         /// All of its attributes.
         attributes: Attributes,
     },
+}
+
+impl Checked {
+    /// Bytes of memory that it holds besides its own, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let path = |path: &NamePath| path.as_str().len();
+        match self {
+            Self::Commit { path: name, attributes, chunks, .. } => {
+                path(name) + attributes.bytes().len() + size_of_val(chunks.as_slice())
+            }
+            Self::MakeDirectory { path: name, .. } | Self::Remove { path: name, .. } => path(name),
+            Self::Rename { from, to, .. } => path(from) + path(to),
+            Self::SetAttributes { path: name, attributes, .. } => path(name) + attributes.bytes().len(),
+        }
+    }
 }

@@ -1,0 +1,176 @@
+//! Deletes the content that no name leads to any more: the to-do list of tombstones, worked off.
+//!
+//! A thread of its own. What was replaced or removed stands on a list in the metadata state, which survives crashes; after
+//! a wait, so that readers who began with it can end, its objects are deleted on their disks, and then it leaves the list.
+//! Always: an entry leaves the list only after the tombstones of all its objects are on their disks; what is on a disk that
+//! is away stays on it. A crash in between only deletes again, which changes nothing.
+
+use crate::base::clock::{Clock, Moment};
+use crate::base::completion::Completion;
+use crate::base::ids::ObjectId;
+use crate::base::thread;
+use crate::io::{DeleteBy, DeleteEnd, DiskState, Disks, Found, Views};
+use crate::master::{Command, Master, TombstoneKey};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use parking_lot::Mutex;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How often the list is looked at when nothing was due.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Objects that are deleted at once.
+const IDS_MAX: usize = 1024;
+/// The wait when a disk is full: most readers end within it.
+const WAIT_WHEN_FULL: Duration = Duration::from_secs(10);
+/// A delete, or the command that takes entries off the list, may take so long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The thread.
+pub struct Tombstones {
+    thread: Mutex<Option<JoinHandle<()>>>,
+    stop: Mutex<Option<Sender<()>>>,
+}
+
+impl std::fmt::Debug for Tombstones {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tombstones").finish_non_exhaustive()
+    }
+}
+
+impl Tombstones {
+    /// Starts the thread; content is deleted `wait` after its name was taken away.
+    ///
+    /// # Errors
+    /// That of the kernel, when it gives no thread.
+    pub fn start(disks: &Arc<Disks>, master: &Arc<Master>, clock: &Arc<dyn Clock>, wait: Duration) -> io::Result<Self> {
+        let (stop, stopped) = bounded(0);
+        let sweeper = Sweeper {
+            disks: Arc::clone(disks),
+            master: Arc::clone(master),
+            clock: Arc::clone(clock),
+            wait,
+            after: None,
+            views: Views::default(),
+        };
+        let thread = thread::spawn("tombstones", move || sweeper.run(&stopped))?;
+        Ok(Self { thread: Mutex::new(Some(thread)), stop: Mutex::new(Some(stop)) })
+    }
+
+    /// Ends the thread.
+    pub fn close(&self) {
+        drop(self.stop.lock().take());
+        if let Some(thread) = self.thread.lock().take() {
+            // A panic was logged when it happened.
+            drop(thread.join());
+        }
+    }
+}
+
+struct Sweeper {
+    disks: Arc<Disks>,
+    master: Arc<Master>,
+    clock: Arc<dyn Clock>,
+    wait: Duration,
+    /// Where the list was left: what could not be deleted is passed over until the next round.
+    after: Option<TombstoneKey>,
+    views: Views,
+}
+
+impl Sweeper {
+    fn run(mut self, stopped: &Receiver<()>) {
+        let mut pause = Duration::ZERO;
+        while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
+            pause = if self.some() { Duration::ZERO } else { LOOK_EVERY };
+        }
+    }
+
+    /// Works on a few entries; false when none was due behind the place that was reached, which starts a new round.
+    fn some(&mut self) -> bool {
+        if self.master.refuses_change().is_some() {
+            return false;
+        }
+        let is_full = self.disks.reports().iter().any(|disk| disk.state == DiskState::Full);
+        let wait = if is_full { self.wait.min(WAIT_WHEN_FULL) } else { self.wait };
+        let due = match self.master.tombstones_due(self.after, wait, IDS_MAX) {
+            Ok(due) => due,
+            Err(error) => {
+                log::error!("tombstones: the list cannot be read: {error}");
+                return false;
+            }
+        };
+        self.after = due.last().map(|(key, _)| *key);
+        if due.is_empty() {
+            return false;
+        }
+        self.disks.renew(&mut self.views);
+        let deadline = self.clock.now() + PATIENCE;
+        let (tell, ended) = bounded(due.iter().map(|(_, ids)| ids.len()).sum());
+        for (entry, (_, ids)) in due.iter().enumerate() {
+            for id in ids {
+                self.delete(entry, *id, deadline, &tell);
+            }
+        }
+        drop(tell);
+        let mut is_gone = vec![true; due.len()];
+        while let Ok((entry, gone)) = ended.recv() {
+            if let Some(is_gone) = is_gone.get_mut(entry) {
+                *is_gone &= gone;
+            }
+        }
+        let gone: Vec<_> = due.into_iter().zip(is_gone).filter(|(_, gone)| *gone).map(|((key, _), _)| key).collect();
+        self.take_off(gone)
+    }
+
+    /// Deletes an object; `tell` learns whether it is gone.
+    fn delete(&mut self, entry: usize, id: ObjectId, deadline: Moment, tell: &Sender<(usize, bool)>) {
+        // The channel has room for every object.
+        let say = |gone| _ = tell.try_send((entry, gone));
+        let target = match self.disks.find(&mut self.views, id) {
+            Found::Object(target) | Found::Damaged(target) => target,
+            Found::Deleted(_) | Found::Absent => return say(true),
+            Found::Unavailable => return say(false),
+        };
+        loop {
+            let now = self.clock.now();
+            let tell_later = tell.clone();
+            let done = move |end| _ = tell_later.try_send((entry, is_gone(id, end)));
+            match self.disks.delete(target.clone(), DeleteBy::Name, (now, deadline), || Some(Completion::new(done))) {
+                Ok(()) => return,
+                Err(_) if now < deadline => std::thread::sleep(Duration::from_millis(2)),
+                Err(_) => return say(false),
+            }
+        }
+    }
+
+    /// Takes entries off the list; true if that is known to be done.
+    fn take_off(&self, keys: Vec<TombstoneKey>) -> bool {
+        if keys.is_empty() {
+            return true;
+        }
+        let (tell, done) = bounded(1);
+        let deadline = self.clock.now() + PATIENCE;
+        let completion = Completion::new(move |end: crate::master::MasterEnd| _ = tell.try_send(end.is_ok()));
+        self.master.submit(Command::TombstonesWritten(keys), deadline, completion);
+        done.recv().unwrap_or(false)
+    }
+}
+
+/// Whether an object is gone for good.
+fn is_gone(id: ObjectId, end: DeleteEnd) -> bool {
+    match end {
+        DeleteEnd::Deleted | DeleteEnd::NotFound => true,
+        DeleteEnd::NotNamed => {
+            // A commit takes none, so this is a state from elsewhere; objects that were put by id are never collected.
+            log::error!("tombstones: {id} belonged to a name and was put by id: it is left alone");
+            true
+        }
+        DeleteEnd::Named
+        | DeleteEnd::Damaged
+        | DeleteEnd::Refused(_)
+        | DeleteEnd::Full
+        | DeleteEnd::Failed
+        | DeleteEnd::Expired => false,
+    }
+}

@@ -1,0 +1,314 @@
+//! The master as the node runs it: its threads, its queues, and the doors for processors.
+//!
+//! [`Master::hot`], [`Master::submit`] and [`Master::ask`] are what a processor may call: memory and bounded queues only. Who
+//! calls [`Master::tombstones_due`] may wait for the metadata disk.
+//!
+//! ```text
+//! submit -> queue -> master (log, one sync a group) -> apply (state, answers) -> checkpoint (store)
+//! hot, or ask -> queue -> metadata readers (state)
+//! ```
+
+mod apply;
+mod cached;
+mod checkpoint;
+mod proposer;
+mod reader;
+mod report;
+mod role;
+mod settings;
+mod shared;
+
+pub use reader::Question;
+pub use report::MasterReport;
+pub use settings::MasterSettings;
+pub use shared::MasterEnd;
+
+use super::command::{Command, TombstoneKey};
+use super::consensus::{Applied, Consensus};
+use super::log::{LogOptions, LogReport};
+use super::namespace::{DirectoryEntry, NameEntry, Namespace, tombstones_due};
+use super::store::{EmbeddedStore, StoreOptions};
+use super::{StateError, layers::Layers, table::StateStore};
+use crate::base::clock::{Clock, Moment};
+use crate::base::completion::Completion;
+use crate::base::ids::ObjectId;
+use crate::base::queue::{QueueSender, queue};
+use crate::disk::{Disk, Lock};
+use crate::metrics::MasterMetrics;
+use crate::request::{Lookup, NameAnswer, Refusal, Stage, Status};
+use apply::{Applier, Applying};
+use checkpoint::Checkpoints;
+use parking_lot::Mutex;
+use proposer::Proposer;
+use reader::Asked;
+use shared::{Logged, Proposed, Shared};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// The state store's file.
+const STORE_NAME: &str = "state";
+/// The lock of the directory.
+const LOCK_NAME: &str = "lock";
+/// What a command counts in the bytes of its queue, besides its paths and chunks.
+const COMMAND_BYTES: usize = 256;
+/// Bytes of questions that may wait.
+const QUESTION_BYTES_MAX: usize = 16 << 20;
+/// Steps until the only voter leads; each is a write and a sync at most.
+const ELECTION_STEPS_MAX: usize = 100;
+
+/// The master of this process, or the reason why it has none.
+#[derive(Debug)]
+pub struct Master(Inner);
+
+enum Inner {
+    Running(Running),
+    Out(Refusal),
+}
+
+struct Running {
+    shared: Arc<Shared>,
+    commands: QueueSender<Proposed>,
+    questions: QueueSender<Asked>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Keeps other processes out of the directory.
+    _lock: Box<dyn Lock>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Running(running) => f.debug_tuple("Running").field(&running.shared.role).finish(),
+            Self::Out(refusal) => f.debug_tuple("Out").field(refusal).finish(),
+        }
+    }
+}
+
+impl Master {
+    /// No master in this process; names are answered UNAVAILABLE with the reason.
+    #[must_use]
+    pub fn out(reason: &str) -> Self {
+        Self(Inner::Out(Refusal::new(Status::Unavailable, reason.to_string())))
+    }
+
+    /// Opens log and state in a metadata directory, applies what the state lacks, and starts the threads. Waits for the disk.
+    ///
+    /// # Errors
+    /// [`StateError`]: the directory is in use, damaged or of another owner, or the disk fails. Nothing is left running.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        owner: u128,
+        settings: MasterSettings,
+        clock: &Arc<dyn Clock>,
+        metrics: &Arc<MasterMetrics>,
+    ) -> Result<Self, StateError> {
+        let began = clock.now();
+        let place = disk.place();
+        let lock = disk.lock(LOCK_NAME).map_err(|error| StateError::locked(&place, error))?;
+        let options = StoreOptions { cache_bytes: settings.store_cache_bytes, ..StoreOptions::default() };
+        let store: Arc<dyn StateStore> = Arc::new(EmbeddedStore::open(Arc::clone(&disk), STORE_NAME, owner, options)?);
+        let layers = Layers::new(&*store)?;
+        let mut namespace = Namespace::load(&layers)?;
+        namespace.set_silent_ms_max(milliseconds(settings.session_silent));
+        let (index, term) = namespace.applied();
+        let applied = Applied { index, term };
+        let (mut consensus, report) = Consensus::open(disk, owner, applied, &LogOptions::default())?;
+        tell(&place, &report);
+        let shared = Arc::new(Shared::new(settings, layers, namespace.facts(), clock, metrics));
+        shared.store_bytes.store(store.bytes(), Ordering::Relaxed);
+        *shared.durable.lock() = applied;
+        let no_thread = |error| StateError::io("a thread of the master", error);
+        let checkpoints = Checkpoints::start(&shared, store).map_err(no_thread)?;
+        let mut applier = Applier::new(Arc::clone(&shared), namespace, checkpoints);
+        let replayed = lead(&mut consensus, &mut applier)?;
+        let time_ms = shared.facts.lock().time_ms;
+        let applying = Applying::start(applier).map_err(no_thread)?;
+        let (commands, proposed) = queue(shared.settings.commands_max, shared.settings.command_bytes_max);
+        let (questions, asked) = queue(shared.settings.questions_max, QUESTION_BYTES_MAX);
+        let proposer = Proposer::new(Arc::clone(&shared), proposed, applying, consensus, time_ms);
+        let mut threads = vec![shared.spawn("master", move || proposer.run()).map_err(no_thread)?];
+        for number in 0..shared.settings.readers {
+            let (own, asked, again) = (Arc::clone(&shared), asked.clone(), questions.clone());
+            let run = move || reader::run(&own, &asked, &again);
+            threads.push(shared.spawn(&format!("names-read-{number}"), run).map_err(no_thread)?);
+        }
+        let took_ms = (clock.now() - began).as_millis();
+        let facts = shared.facts.lock().clone();
+        log::info!(
+            "master: {place}: {} files and {} directories, {replayed} entries of the log applied, in {took_ms} ms",
+            facts.files,
+            facts.directories
+        );
+        Ok(Self(Inner::Running(Running { shared, commands, questions, threads: Mutex::new(threads), _lock: lock })))
+    }
+
+    /// Answers a lookup from the hot names; `None` when not all of its path is there. Processor thread.
+    #[must_use]
+    pub fn hot(&self, lookup: &Lookup) -> Option<MasterEnd> {
+        let Inner::Running(Running { shared, .. }) = &self.0 else { return None };
+        let found = shared.role.refuses_read().is_none().then(|| hot(shared, lookup)).flatten();
+        shared.hot.count(found.is_some());
+        found
+    }
+
+    /// Why a change would be refused now, if it would: asked before anything is done for it.
+    #[must_use]
+    pub fn refuses_change(&self) -> Option<Refusal> {
+        match &self.0 {
+            Inner::Running(running) => running.shared.role.refuses_change(),
+            Inner::Out(refusal) => Some(refusal.clone()),
+        }
+    }
+
+    /// Submits a command; `done` learns how it ended, or that there was no room for it.
+    pub fn submit(&self, command: Command, deadline: Moment, done: Completion<MasterEnd>) {
+        let running = match &self.0 {
+            Inner::Running(running) => running,
+            Inner::Out(refusal) => return done.complete(Err(refusal.clone())),
+        };
+        if let Some(refusal) = running.shared.role.refuses_change() {
+            return done.complete(Err(refusal));
+        }
+        let bytes = command_bytes(&command);
+        let proposed = Proposed { command, done: Some(done), queued: running.shared.clock.now(), deadline };
+        if let Err(full) = running.commands.try_send(bytes, proposed)
+            && let Some(done) = full.0.done
+        {
+            running.shared.metrics.refused_full.increment();
+            let detail = "the log of names has as many commands waiting as it may";
+            done.complete(Err(Refusal::busy(Stage::AppendQueue, 20, detail)));
+        }
+    }
+
+    /// Submits a question; `done` learns the answer, or that there was no room for it.
+    pub fn ask(&self, question: Question, deadline: Moment, done: Completion<MasterEnd>) {
+        let running = match &self.0 {
+            Inner::Running(running) => running,
+            Inner::Out(refusal) => return done.complete(Err(refusal.clone())),
+        };
+        if let Some(refusal) = running.shared.role.refuses_read() {
+            return done.complete(Err(refusal));
+        }
+        let asked = Asked { done, queued: running.shared.clock.now(), deadline, question };
+        if let Err(full) = running.questions.try_send(asked.question.bytes(), asked) {
+            running.shared.metrics.refused_full.increment();
+            let detail = "the metadata readers have as many questions waiting as they may";
+            full.0.done.complete(Err(Refusal::busy(Stage::ReadQueue, 20, detail)));
+        }
+    }
+
+    /// Content that lost its name at least `wait` ago and is not deleted yet, behind `after` in the to-do list. Waits for
+    /// the metadata disk.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn tombstones_due(
+        &self,
+        after: Option<TombstoneKey>,
+        wait: Duration,
+        ids_max: usize,
+    ) -> Result<Vec<(TombstoneKey, Vec<ObjectId>)>, StateError> {
+        let Inner::Running(Running { shared, .. }) = &self.0 else { return Ok(Vec::new()) };
+        tombstones_due(&shared.layers, after, shared.clock.wall_ms(), milliseconds(wait), ids_max)
+    }
+
+    /// The master at a glance.
+    #[must_use]
+    pub fn report(&self) -> MasterReport {
+        match &self.0 {
+            Inner::Running(running) => running.shared.report(running.commands.depth(), running.questions.depth()),
+            Inner::Out(refusal) => MasterReport::out(&refusal.detail),
+        }
+    }
+
+    /// Applies what is in the log, takes the state to its store, and ends the threads.
+    pub fn close(&self) {
+        let Inner::Running(running) = &self.0 else { return };
+        running.shared.stopping.store(true, Ordering::Release);
+        for thread in std::mem::take(&mut *running.threads.lock()) {
+            // A panic was logged when it happened.
+            drop(thread.join());
+        }
+    }
+}
+
+/// Steps until this node leads and everything that was in the log is applied; how many entries that was.
+fn lead(consensus: &mut Consensus, applier: &mut Applier) -> Result<u64, StateError> {
+    let mut entries = 0;
+    for _ in 0..ELECTION_STEPS_MAX {
+        let committed = consensus.step()?;
+        let is_done = committed.is_empty() && consensus.is_leader();
+        for entry in committed {
+            entries += u64::from(!entry.data.is_empty());
+            applier.apply(Logged::of(&entry)?)?;
+            if !applier.checkpoint_if_due() {
+                return Err(StateError::damaged("metadata state", applier.shared.role.told().1));
+            }
+        }
+        if is_done {
+            return Ok(entries);
+        }
+    }
+    Err(StateError::damaged("metadata log", "the only voter could not be elected"))
+}
+
+/// The path of a lookup, walked through the hot names.
+fn hot(shared: &Shared, lookup: &Lookup) -> Option<MasterEnd> {
+    let moved = shared.layers.moved();
+    let mut directory = DirectoryEntry::ROOT.inode;
+    let mut components = lookup.path.components().peekable();
+    while let Some(name) = components.next() {
+        let value = shared.hot.get(directory, name)?;
+        let entry = NameEntry::of(&value).ok()?;
+        if components.peek().is_none() {
+            let chunks_max = usize::try_from(lookup.chunks_max).unwrap_or(usize::MAX);
+            let entry = entry.entry(lookup.chunk_first, chunks_max).ok()?;
+            return (shared.layers.moved() == moved).then(|| Ok(NameAnswer::Entry(Box::new(entry))));
+        }
+        match entry {
+            NameEntry::Directory(found) => directory = found.inode,
+            NameEntry::File(_) => return None,
+        }
+    }
+    None
+}
+
+/// About what a command holds in memory.
+fn command_bytes(command: &Command) -> usize {
+    COMMAND_BYTES
+        + match command {
+            Command::Change { change, .. } => change.bytes(),
+            Command::TombstonesWritten(keys) => keys.len() * size_of::<TombstoneKey>(),
+            _ => 0,
+        }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What opening the log found, for an operator.
+fn tell(place: &str, report: &LogReport) {
+    if let Some(torn) = &report.torn {
+        log::warn!(
+            "master: {place}: {} was cut at {}: {} bytes were never acknowledged as durable, and are kept in {}",
+            torn.file,
+            torn.position,
+            torn.bytes,
+            torn.copy
+        );
+    }
+    for damage in &report.damages {
+        log::error!("master: {}: {}; the state has what was there", damage.place, damage.what);
+    }
+    if report.headers_damaged > 0 || report.mark_damaged || report.stray > 0 {
+        log::error!(
+            "master: {place}: of the log, {} headers of segments, {} mark files and {} ends of sectors are damaged, which costs \
+             nothing now",
+            report.headers_damaged,
+            u8::from(report.mark_damaged),
+            report.stray
+        );
+    }
+}

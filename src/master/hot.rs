@@ -1,0 +1,201 @@
+//! Hot names: what was looked up lately, in memory, for the processors.
+//!
+//! Any thread; the shards are locked over memory only. Keyed by directory and name and walked one component at a time, so a
+//! directory that many paths share is there once, and moving it leaves everything below it valid. Coherent with commits:
+//! the apply thread forgets a name after its change was published and before it is answered; and an insert says which
+//! publication it was read after, and is dropped if anything of its shard has been forgotten since. So what was read before a
+//! change can never come in after it. Always: at most its capacity in bytes.
+
+use parking_lot::Mutex;
+use quick_cache::unsync::Cache;
+use quick_cache::{Equivalent, Weighter};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Shards, a power of two: with a few processors and one apply thread two seldom meet.
+const SHARDS: usize = 64;
+/// What an entry takes besides its bytes.
+const ENTRY_BYTES: u64 = 128;
+/// What the library is told to expect; a name with its entry takes about so much.
+const TYPICAL_BYTES: u64 = 256;
+
+/// What a cached value takes.
+pub trait Weight {
+    /// Bytes, besides those of the value itself.
+    fn bytes(&self) -> usize;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Key {
+    directory: u64,
+    name: Box<str>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Asked<'a> {
+    directory: u64,
+    name: &'a str,
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Asked { directory: self.directory, name: &self.name }.hash(state);
+    }
+}
+
+impl Hash for Asked<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.directory);
+        state.write(self.name.as_bytes());
+    }
+}
+
+impl Equivalent<Key> for Asked<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.directory == key.directory && *self.name == *key.name
+    }
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl<V: Weight> Weighter<Key, V> for ByBytes {
+    fn weight(&self, key: &Key, value: &V) -> u64 {
+        (key.name.len() + value.bytes()) as u64 + ENTRY_BYTES
+    }
+}
+
+struct Shard<V> {
+    cache: Option<Cache<Key, V, ByBytes, RandomState>>,
+    /// The publication at which something of it was forgotten last.
+    forgotten: u64,
+}
+
+/// The cache.
+pub struct HotNames<V> {
+    shards: Box<[Mutex<Shard<V>>]>,
+    hasher: RandomState,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl<V> std::fmt::Debug for HotNames<V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HotNames").field("hits", &self.hits).field("misses", &self.misses).finish_non_exhaustive()
+    }
+}
+
+impl<V: Weight + Clone> HotNames<V> {
+    /// A cache of so many bytes; 0 is none.
+    #[must_use]
+    pub fn new(capacity_bytes: u64) -> Self {
+        let hasher = RandomState::new();
+        let share = capacity_bytes / SHARDS as u64;
+        let shard = |_| {
+            let items = usize::try_from(share / TYPICAL_BYTES).unwrap_or(usize::MAX).max(1);
+            let cache = || Cache::with(items, share, ByBytes, hasher.clone(), Default::default());
+            Mutex::new(Shard { cache: (share > 0).then(cache), forgotten: 0 })
+        };
+        let shards = (0..SHARDS).map(shard).collect();
+        Self { shards, hasher, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+    }
+
+    /// What `name` in `directory` leads to, if it is here.
+    pub fn get(&self, directory: u64, name: &str) -> Option<V> {
+        let asked = Asked { directory, name };
+        self.shard(asked).lock().cache.as_mut()?.get(&asked).cloned()
+    }
+
+    /// Keeps what was read after `published` was the number of the last publication.
+    pub fn insert(&self, directory: u64, name: &str, value: V, published: u64) {
+        let mut shard = self.shard(Asked { directory, name }).lock();
+        if shard.forgotten > published {
+            return;
+        }
+        if let Some(cache) = &mut shard.cache {
+            cache.insert(Key { directory, name: name.into() }, value);
+        }
+    }
+
+    /// Forgets a name that the publication `published` has changed. Apply thread.
+    pub fn forget(&self, directory: u64, name: &str, published: u64) {
+        let asked = Asked { directory, name };
+        let mut shard = self.shard(asked).lock();
+        shard.forgotten = shard.forgotten.max(published);
+        if let Some(cache) = &mut shard.cache {
+            cache.remove(&asked);
+        }
+    }
+
+    /// Counts a lookup that was answered from here, or was not.
+    pub fn count(&self, hit: bool) {
+        let counter = if hit { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lookups that were answered from here, and those that were not.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
+    }
+
+    /// Names that are here, and their bytes.
+    #[must_use]
+    pub fn size(&self) -> (usize, u64) {
+        self.shards.iter().fold((0, 0), |(names, bytes), shard| {
+            let shard = shard.lock();
+            let size = shard.cache.as_ref().map_or((0, 0), |cache| (cache.len(), cache.weight()));
+            (names + size.0, bytes + size.1)
+        })
+    }
+
+    fn shard(&self, asked: Asked<'_>) -> &Mutex<Shard<V>> {
+        // The low bits choose the place inside a shard.
+        let number = (self.hasher.hash_one(asked) >> 32) as usize % SHARDS;
+        self.shards.get(number).expect("a remainder is below the number of shards")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Weight for u32 {
+        fn bytes(&self) -> usize {
+            0
+        }
+    }
+
+    #[test]
+    fn what_was_read_before_a_change_does_not_come_in_after_it() {
+        let hot = HotNames::new(1 << 20);
+        hot.insert(1, "a", 10u32, 5);
+        assert_eq!(hot.get(1, "a"), Some(10));
+        assert_eq!((hot.get(2, "a"), hot.get(1, "b")), (None, None));
+        hot.forget(1, "a", 7);
+        assert_eq!(hot.get(1, "a"), None);
+        // Read before the change was published, and late.
+        hot.insert(1, "a", 10, 6);
+        assert_eq!(hot.get(1, "a"), None);
+        hot.insert(1, "a", 11, 7);
+        assert_eq!(hot.get(1, "a"), Some(11));
+        // Forgetting in any order never opens the door to what is older.
+        hot.forget(1, "a", 9);
+        hot.forget(1, "a", 8);
+        hot.insert(1, "a", 11, 8);
+        assert_eq!(hot.get(1, "a"), None);
+    }
+
+    #[test]
+    fn it_keeps_to_its_bytes() {
+        let hot = HotNames::new(1 << 20);
+        for number in 0..100_000u32 {
+            hot.insert(u64::from(number % 7), &format!("name-{number}"), number, 0);
+        }
+        let (names, bytes) = hot.size();
+        assert!(names > 1000 && bytes <= 1 << 20, "{names} names, {bytes} bytes");
+        let none = HotNames::new(0);
+        none.insert(1, "a", 1u32, 0);
+        assert_eq!((none.get(1, "a"), none.size()), (None, (0, 0)));
+    }
+}
