@@ -115,7 +115,24 @@ fn without_a_node_every_command_says_so() {
     // A port that was free a moment ago, and that nobody listens on.
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let id = "1-2-0000000000000003";
-    for arguments in [&["ping"][..], &["status"], &["get", id], &["stat", id], &["rm", id], &["put", "--id", "x"]] {
+    for arguments in [
+        &["ping"][..],
+        &["status"],
+        &["get", id],
+        &["stat", id],
+        &["rm", id],
+        &["put", "--id", "x"],
+        &["put", "Cargo.toml", "/x"],
+        &["put", "-r", "src", "/x"],
+        &["get", "/x"],
+        &["get", "-r", "/x", "/dev/null/x"],
+        &["ls"],
+        &["stat", "/x"],
+        &["rm", "-r", "/x"],
+        &["mv", "/x", "/y"],
+        &["mkdir", "/x"],
+        &["du"],
+    ] {
         let ran = larder(&[arguments, &["--server", &address]].concat());
         assert_eq!((ran.code, ran.out.as_str()), (4, ""), "{arguments:?}");
         assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);

@@ -143,7 +143,7 @@ fn way_out(error: &ClientError) -> &'static str {
             Status::NotADirectory => "; see `larder stat` of the names above it",
             Status::IsADirectory => "; name a file in it, or use -r for all of it",
             Status::DirectoryNotEmpty => "; remove all that is in it with -r",
-            Status::AlreadyExists => "; choose another name, or remove what is there",
+            Status::AlreadyExists => "; choose another name, or replace what is there",
             Status::VersionMismatch => "; look at it again, and repeat",
             Status::OutcomeForgotten => "; look whether it was done before repeating it",
             _ => "",

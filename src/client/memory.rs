@@ -13,7 +13,7 @@ use crate::base::limits::CHUNK_BYTES_MAX;
 use crate::base::path::NamePath;
 use crate::request::{
     Attributes, Change, Changed, Condition, Durability, Entry, List, Listing, Lookup, Meta, NameAnswer, NameFacts,
-    NameKind, NameOperation, Refusal, Removal, Session, SessionAct, Status, Stored, Usage,
+    NameKind, NameOperation, Refusal, Removal, Session, SessionAct, Stage, Status, Stored, Usage,
 };
 use crate::wire::{ContentHead, Opcode, Received, Request};
 use bytes::Bytes;
@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     LoseAnswer,
     /// It is refused.
     Refuse(Status),
+    /// It is refused for want of room in a queue, which passes.
+    Busy,
     /// Something else is done first.
     First(Box<dyn FnOnce(&mut State) + Send>),
 }
@@ -154,8 +156,8 @@ impl MemoryNode {
     pub(crate) fn content(&self, path: &str) -> Option<Vec<u8>> {
         self.with(|state| {
             let entry = state.names.get(path)?;
-            let chunk = |id| state.objects.get(id).map_or(&b"(lost)"[..], |(_, content)| content).to_vec();
-            Some(entry.chunks.iter().flat_map(chunk).collect())
+            let chunk = |id| state.objects.get(id).map_or(&b"(lost)"[..], |(_, content)| content);
+            Some(entry.chunks.iter().map(chunk).collect::<Vec<_>>().concat())
         })
     }
 
@@ -176,6 +178,7 @@ impl MemoryNode {
                 state.answer(request)
             }
             Some(Fault::Refuse(status)) => Err(Refusal::new(status, "as planned")),
+            Some(Fault::Busy) => Err(Refusal::busy(Stage::AppendQueue, 1, "as planned")),
             Some(Fault::First(act)) => {
                 act(&mut state);
                 state.answer(request)

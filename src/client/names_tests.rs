@@ -25,7 +25,7 @@ fn put(session: &NameSession, name: &str, content: &'static str) {
 
 #[test]
 fn a_change_is_made_once_whatever_is_lost() {
-    for fault in [Fault::LoseRequest, Fault::LoseAnswer, Fault::Refuse(Status::Busy)] {
+    for fault in [Fault::LoseRequest, Fault::LoseAnswer, Fault::Busy] {
         let (node, session) = node();
         node.plan(Opcode::MakeDirectory, fault);
         session.make_directory(&path("/a"), false).unwrap();
@@ -83,13 +83,23 @@ fn a_session_is_renewed_in_time_and_closed_at_the_end() {
 #[test]
 fn a_session_with_many_dead_numbers_is_left() {
     let (node, session) = node();
-    session.make_directory(&path("/a"), false).unwrap();
     for _ in 0..1100 {
+        node.plan(Opcode::MakeDirectory, Fault::Refuse(Status::Full));
         let error = session.make_directory(&path("/a"), false).unwrap_err();
-        assert_eq!(error.status(), Some(Status::AlreadyExists));
+        assert_eq!(error.status(), Some(Status::Full));
     }
     assert_eq!(node.asked(Opcode::Session), 3, "two opened, one closed");
-    assert_eq!(node.with(|state| state.sessions.len()), 1);
+    session.make_directory(&path("/a"), false).unwrap();
+    // What is refused because of a fact has used its number.
+    for _ in 0..1100 {
+        session.make_directory(&path("/a"), false).unwrap_err();
+    }
+    assert_eq!(node.asked(Opcode::Session), 3);
+    // The node may have enough of it before.
+    let session = node.client(Client::builder().retry_burst(0)).open_session().unwrap();
+    node.plan(Opcode::MakeDirectory, Fault::Refuse(Status::Busy));
+    session.make_directory(&path("/b"), false).unwrap();
+    assert_eq!(node.asked(Opcode::Session), 6, "one more client, another session, the first closed");
 }
 
 #[test]

@@ -4,12 +4,13 @@
 
 use super::builder::after;
 use super::retry::delay;
+use super::session::is_at_its_end;
 use super::{Client, ClientError, Ticket};
 use crate::request::{Class, Status};
 use std::time::Instant;
 
 /// Attempts at something whose outcome stays unknown, each of which may last a whole deadline.
-const ATTEMPTS_MAX: u32 = 3;
+pub(super) const ATTEMPTS_MAX: u32 = 3;
 
 /// Does it again while the node is busy, which says that nothing was done.
 pub(super) fn patiently<T>(
@@ -20,7 +21,7 @@ pub(super) fn patiently<T>(
     let mut attempt = 0;
     loop {
         match call() {
-            Err(error) if error.status() == Some(Status::Busy) => {
+            Err(error) if error.status() == Some(Status::Busy) && !is_at_its_end(&error) => {
                 attempt += 1;
                 let delay = delay(attempt, &error, client.pool.random()?);
                 if Instant::now() + delay >= ends {

@@ -11,7 +11,9 @@ use super::{Client, ClientError};
 use crate::base::ids::Origin;
 use crate::base::limits::SESSION_GAPS_MAX;
 use crate::base::path::NamePath;
-use crate::request::{Attributes, Change, ChangeRequest, Changed, Condition, Refusal, SessionAct, Status};
+use crate::request::{
+    Attributes, Change, ChangeRequest, Changed, Class, Condition, Refusal, SessionAct, Stage, Status,
+};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -133,11 +135,12 @@ impl NameSession {
     /// Makes a change that needs no chunks, once, in whatever session it takes.
     ///
     /// # Errors
-    /// [`ClientError`]. Of class [`Unknown`](crate::request::Class::Unknown): it may have been made.
+    /// [`ClientError`]. Of class [`Unknown`](Class::Unknown): it may have been made.
     pub fn change(&self, change: Change) -> Result<Changed, ClientError> {
         let opened = self.opened()?;
-        match opened.change(change.clone()) {
-            Err(error) if error.status() == Some(Status::SessionUnknown) => self.give_up(&opened)?.change(change),
+        match opened.change(change.clone(), 1) {
+            // Nothing was done, so it may have another number.
+            Err(error) if is_at_its_end(&error) => self.give_up(&opened, &error)?.change(change, 1),
             outcome => outcome,
         }
     }
@@ -158,15 +161,29 @@ impl NameSession {
         Ok(Arc::clone(&opened))
     }
 
-    /// Another session in the place of one that the node does not know.
-    pub(super) fn give_up(&self, unknown: &Arc<Opened>) -> Result<Arc<Opened>, ClientError> {
-        unknown.is_closed.store(true, Ordering::Relaxed);
+    /// Another session in the place of one that is at its end, as `error` says.
+    pub(super) fn give_up(&self, ended: &Arc<Opened>, error: &ClientError) -> Result<Arc<Opened>, ClientError> {
+        let is_unknown = error.status() == Some(Status::SessionUnknown);
+        ended.is_closed.fetch_or(is_unknown, Ordering::Relaxed);
         let mut opened = self.opened.lock();
         // Another thread may have been faster.
-        if Arc::ptr_eq(&opened, unknown) {
+        if Arc::ptr_eq(&opened, ended) {
             *opened = Opened::open(&self.client)?;
         }
         Ok(Arc::clone(&opened))
+    }
+}
+
+/// Whether a change was not made because its session takes none any more: the node does not know it, or it has too many
+/// numbers that led to nothing, which is the one way to be busy that no waiting helps.
+pub(super) fn is_at_its_end(error: &ClientError) -> bool {
+    match error {
+        ClientError::Refused(refusal) => match refusal.status {
+            Status::SessionUnknown => true,
+            Status::Busy => refusal.stage == Stage::None && refusal.retry_after_ms == 0,
+            _ => false,
+        },
+        _ => false,
     }
 }
 
@@ -204,38 +221,57 @@ impl Opened {
         Ok(())
     }
 
-    /// Makes a change under a number of its own, which it keeps when it is sent again.
-    pub(super) fn change(&self, change: Change) -> Result<Changed, ClientError> {
+    /// Makes a change under a number of its own, which it keeps when it is sent again: up to `attempts` times, each of
+    /// which may last a deadline, while it is not known whether it was made.
+    pub(super) fn change(&self, change: Change, attempts: u32) -> Result<Changed, ClientError> {
         let request = ChangeRequest { id: self.number(), change };
         let mut is_in_doubt = false;
-        let outcome = patiently(&self.client, || {
-            self.client.submit_change(request.clone()).wait_with(|request, waiting| {
-                let outcome = read_changed(request, waiting);
-                is_in_doubt |= matches!(&outcome, Err(error) if error.status().is_none());
-                outcome
-            })
-        });
-        match outcome {
-            Ok(changed) => {
-                *self.heard.lock() = Instant::now();
-                Ok(changed)
-            }
-            // The first answer was lost, so whoever closed the session meanwhile may have done it after the change.
-            Err(error) if error.status() == Some(Status::SessionUnknown) && is_in_doubt => {
-                let detail = "the session was closed while the answer was lost: the change may have been made";
-                Err(ClientError::Refused(Refusal::new(Status::OutcomeForgotten, detail)))
-            }
-            Err(error) => {
-                self.abandon(1);
-                Err(error)
+        let mut outcome = self.attempt(&request, &mut is_in_doubt);
+        for _ in 1..attempts {
+            match &outcome {
+                Err(error) if is_unknown(error) => outcome = self.attempt(&request, &mut is_in_doubt),
+                _ => break,
             }
         }
+        let error = match outcome {
+            Ok(changed) => {
+                *self.heard.lock() = Instant::now();
+                return Ok(changed);
+            }
+            Err(error) => error,
+        };
+        // A refusal that is a fact is an answer like any other: its number led to something.
+        if !matches!(error.class(), Class::Fact | Class::Mend) {
+            self.abandon(1);
+        }
+        // The first answer was lost, so the session may have ended after the change was made.
+        if is_at_its_end(&error) && is_in_doubt {
+            let detail = "the session ended while the answer was lost: the change may have been made";
+            return Err(ClientError::Refused(Refusal::new(Status::OutcomeForgotten, detail)));
+        }
+        Err(error)
+    }
+
+    fn attempt(&self, request: &ChangeRequest, is_in_doubt: &mut bool) -> Result<Changed, ClientError> {
+        patiently(&self.client, || {
+            let ticket = self.client.submit_change(request.clone());
+            ticket.wait_with(|request, waiting| {
+                let outcome = read_changed(request, waiting);
+                *is_in_doubt |= matches!(&outcome, Err(error) if is_unknown(error));
+                outcome
+            })
+        })
     }
 
     fn close(&self) -> Result<(), ClientError> {
         self.is_closed.store(true, Ordering::Relaxed);
         self.client.submit_close(self.session).wait()
     }
+}
+
+/// Whether the change may have been made, and asking again under its number tells.
+fn is_unknown(error: &ClientError) -> bool {
+    error.class() == Class::Unknown && error.status() != Some(Status::OutcomeForgotten)
 }
 
 impl Drop for Opened {

@@ -92,7 +92,7 @@ fn a_chunk_whose_receipt_is_lost_is_sent_again_under_another_number() {
         let (node, session) = node(Client::builder());
         let content = content(2 * CHUNK + 1);
         node.plan(Opcode::Put, fault);
-        node.plan(Opcode::Put, Fault::Refuse(Status::Busy));
+        node.plan(Opcode::Put, Fault::Busy);
         node.plan(Opcode::Commit, Fault::LoseAnswer);
         session.upload(&path("/f"), &mut &content[..], &UploadOptions::default()).unwrap();
         assert!(node.content("/f").unwrap() == content);
@@ -102,7 +102,12 @@ fn a_chunk_whose_receipt_is_lost_is_sent_again_under_another_number() {
         assert_eq!(numbers.len(), node.with(|state| state.origins.len()), "no number twice");
         assert_eq!(node.asked(Opcode::Commit), 2);
     }
-    let (node, session) = node(Client::builder());
+    let (node, session) = node(Client::builder().retry_burst(0));
+    node.plan(Opcode::Commit, Fault::LoseRequest);
+    node.plan(Opcode::Commit, Fault::LoseAnswer);
+    session.upload(&path("/g"), &mut &b"x"[..], &UploadOptions::default()).unwrap();
+    assert_eq!(node.asked(Opcode::Commit), 3, "a commit is worth three attempts");
+    node.forget_asked();
     for _ in 0..3 {
         node.plan(Opcode::Put, Fault::LoseAnswer);
     }
@@ -160,6 +165,11 @@ fn an_upload_whose_session_ended_says_so_and_may_be_repeated() {
     let error = session.upload(&path("/f"), &mut &b"x"[..], &UploadOptions::default()).unwrap_err();
     assert_eq!(error.status(), Some(Status::SessionUnknown));
     session.upload(&path("/f"), &mut &b"x"[..], &UploadOptions::default()).unwrap();
+    // As it does when the session takes no further change.
+    node.plan(Opcode::Commit, Fault::Refuse(Status::Busy));
+    let without_retries = node.client(Client::builder().retry_burst(0)).open_session().unwrap();
+    let error = without_retries.upload(&path("/f"), &mut &b"x"[..], &UploadOptions::default()).unwrap_err();
+    assert_eq!(error.status(), Some(Status::SessionUnknown));
     // What is in memory is given again by itself.
     node.plan(Opcode::Commit, Fault::First(Box::new(|state| state.sessions.clear())));
     session.upload_bytes(&path("/g"), &Bytes::from_static(b"y"), &UploadOptions::default()).unwrap();

@@ -4,9 +4,9 @@
 //! at most the chunks on their way and the one that is read, within the client's room; a chunk whose PUT may have been
 //! done or not is sent again under another number, so that no number ever has two objects in a file.
 
-use super::patience::insist;
+use super::patience::{ATTEMPTS_MAX, insist};
 use super::room::{Room, Taken};
-use super::session::Opened;
+use super::session::{Opened, is_at_its_end};
 use super::{ClientError, FileHash, NameSession, PutOptions, Ticket};
 use crate::base::ids::{ContentHash, ObjectId};
 use crate::base::limits::{CHUNK_BYTES_MAX, FILE_CHUNKS_MAX};
@@ -100,10 +100,15 @@ impl NameSession {
         let mut upload = Upload::new(self, &opened, options);
         let outcome = upload.send_all(next).and_then(|()| upload.commit(path, options));
         opened.abandon(upload.numbers - if outcome.is_ok() { upload.chunks.len() as u64 } else { 0 });
-        if matches!(&outcome, Err(error) if error.status() == Some(Status::SessionUnknown)) {
-            self.give_up(&opened)?;
+        match outcome {
+            // Its chunks are of that session, so they must be sent again.
+            Err(error) if is_at_its_end(&error) => {
+                self.give_up(&opened, &error)?;
+                let detail = "the session ended before the commit: give the content again";
+                Err(ClientError::Refused(Refusal::new(Status::SessionUnknown, detail)))
+            }
+            outcome => outcome,
         }
-        outcome
     }
 }
 
@@ -208,14 +213,15 @@ impl<'a> Upload<'a> {
     }
 
     fn commit(&self, path: &NamePath, options: &UploadOptions) -> Result<Changed, ClientError> {
-        let changed = self.opened.change(Change::Commit {
+        let commit = Change::Commit {
             path: path.clone(),
             condition: options.condition,
             parents: options.parents,
             modified_ms: options.modified_ms,
             attributes: options.attributes.clone(),
             chunks: self.chunks.clone(),
-        })?;
+        };
+        let changed = self.opened.change(commit, ATTEMPTS_MAX)?;
         if ContentHash(changed.hash) == self.hash.value() && changed.size == self.size {
             return Ok(changed);
         }
