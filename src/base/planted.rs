@@ -84,6 +84,10 @@ bugs! {
     GiveReserveToObjects = "give-reserve-to-objects",
     /// The scrub does not ask what the index has.
     ScrubSkipsIndex = "scrub-skips-index",
+    /// The scrub does not follow a segment that was replaced.
+    ForgetReplaced = "forget-replaced",
+    /// The scrub deletes objects that were not put for a name.
+    CollectUnnamed = "collect-unnamed",
 }
 
 /// Whether this bug is on.
