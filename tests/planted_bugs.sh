@@ -37,6 +37,11 @@ forget-late-deletes lib store::tests::compaction::what_is_deleted_while_it_is_co
 skip-copy-check lib store::tests::compaction::a_needle_that_does_not_verify
 give-reserve-to-objects lib store::tests::full
 scrub-skips-index lib store::tests::scrub
+forget-replaced lib store::tests::named
+collect-unnamed lib store::tests::named io::scrub::collection
+collect-by-number lib io::scrub::collection
+count-failed-collect lib io::scrub::collection
+pass-ahead-of-deletes lib io::scrub::collection::a_pass_that
 "
 # More than any row takes; a test that hangs is not one that says what is wrong.
 limit=600

@@ -84,6 +84,16 @@ bugs! {
     GiveReserveToObjects = "give-reserve-to-objects",
     /// The scrub does not ask what the index has.
     ScrubSkipsIndex = "scrub-skips-index",
+    /// The scrub does not follow a segment that was replaced.
+    ForgetReplaced = "forget-replaced",
+    /// The scrub deletes objects that were not put for a name.
+    CollectUnnamed = "collect-unnamed",
+    /// The scrub asks for the number of an upload in another session.
+    CollectByNumber = "collect-by-number",
+    /// A pass counts though a dead chunk could not be deleted.
+    CountFailedCollect = "count-failed-collect",
+    /// Where a pass is runs ahead of the deletes behind it.
+    PassAheadOfDeletes = "pass-ahead-of-deletes",
 }
 
 /// Whether this bug is on.

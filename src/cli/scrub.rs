@@ -15,8 +15,9 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 /// Shows how far each disk of a node is checked, or checks all of them at once
 ///
 /// A node reads every byte of its disks around the page cache, spread over scrub_days, and checks it. What does not
-/// verify is in the node's log, is listed here until the node restarts, and is answered DAMAGED from then on. Ends with 3
-/// if the last check of a disk, or the current one, has found anything.
+/// verify is in the node's log, is listed here until the node restarts, and is answered DAMAGED from then on. Chunks of
+/// uploads that never ended are deleted on the way, and counted as collected. Ends with 3 if the last check of a disk, or
+/// the current one, has found anything.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   larder scrub
@@ -94,7 +95,7 @@ fn shown(told: &Value) -> String {
     for disk in disks(told) {
         let mut row = disk["scrub"].clone();
         row["place"] = disk["place"].clone();
-        for time in ["begun", "completed"] {
+        for time in ["begun", "completed", "searched"] {
             if let Some(fields) = row.as_object_mut() {
                 let at = fields.remove(&format!("{time}_ms")).and_then(|ms| ms.as_u64()).filter(|&ms| ms > 0);
                 fields.insert(time.to_string(), at.map_or(json!("never"), |ms| json!(super::utc::utc(ms))));
@@ -120,6 +121,7 @@ mod tests {
     fn told(state: &str, findings: u64, completed: u64) -> Value {
         let scrub = json!({
             "state": state, "findings": findings, "completed_findings": completed, "completed_ms": 0, "begun_ms": 1_000,
+            "searched_ms": 86_400_000, "collected": 17,
         });
         let found = json!([{ "file": "v1", "offset": 70, "sequence": 31, "what": "zeros" }]);
         json!({ "disks": [{ "place": "/disk/a", "scrub": scrub, "found": found }] })
@@ -136,7 +138,7 @@ mod tests {
     #[test]
     fn findings_are_told_with_their_place() {
         let lines = shown(&told("resting", 0, 1));
-        for part in ["never", "1970-01-01", "/disk/a", "v1", "70", "1f", "zeros"] {
+        for part in ["never", "1970-01-01", "1970-01-02", "17", "/disk/a", "v1", "70", "1f", "zeros"] {
             assert!(lines.contains(part), "{part}: {lines}");
         }
     }

@@ -16,7 +16,7 @@ use super::placement::Placement;
 use super::read::{Reading, Target};
 use super::reader;
 use super::report::DiskReport;
-use super::scrub::{DiskScrub, ScrubCell, ScrubSettings};
+use super::scrub::{DiskScrub, ScrubCell, ScrubSettings, Uploads};
 use super::start::{Named, Workers, start, tell_left_out, tell_opened};
 use super::state::{DiskState, Event, StateCell};
 use super::suspicion::Suspicion;
@@ -209,6 +209,30 @@ impl Disks {
             }
         };
         self.units.iter().map(told).collect()
+    }
+
+    /// From now on the scrub of each disk deletes chunks whose uploads are dead. Only the first call counts.
+    pub fn collect(&self, uploads: Arc<dyn Uploads>) {
+        for unit in &self.units {
+            // Set once, when the node is built.
+            drop(unit.uploads.set(Arc::clone(&uploads)));
+        }
+    }
+
+    /// The time, in milliseconds since 1970, of which holds: a chunk that was stored before it, and that [`Uploads`] would
+    /// have called dead before it, is on no disk of this node, but where it does not verify. Whoever compares it with the
+    /// time of a log entry leaves room for the entry to be applied, and for what was on its way to a disk then. `None` if
+    /// a disk has not been searched, is left out, or failed.
+    #[must_use]
+    pub fn searched_since(&self) -> Option<u64> {
+        let since = |unit: &Arc<Unit>| {
+            let searched_ms = unit.scrub.report().searched_ms;
+            // A clock that was set back says nothing of what came meanwhile.
+            let is_past = searched_ms > 0 && searched_ms <= unit.clock.wall_ms();
+            (is_past && !unit.state.has_failed()).then_some(searched_ms)
+        };
+        let all: Option<Vec<u64>> = self.units.iter().map(since).collect();
+        all.filter(|_| self.left_out.is_empty())?.into_iter().min()
     }
 
     /// Bytes in the cache of verified blocks.
@@ -467,6 +491,7 @@ impl Shared<'_> {
             looking_since: AtomicU64::new(u64::MAX),
             background_since: AtomicU64::new(u64::MAX),
             view_changed: OnceLock::new(),
+            uploads: OnceLock::new(),
             snapshots: opened.snapshots,
             scrub: ScrubCell::new(&settings.scrub),
             findings: opened.report.findings.clone(),

@@ -38,7 +38,7 @@ pub use opening::{Directory, OpenError};
 pub use placement::Placement;
 pub use read::{Reading, Target};
 pub use report::DiskReport;
-pub use scrub::{DiskScrub, ScrubReport, ScrubSettings, ScrubState};
+pub use scrub::{DiskScrub, ScrubReport, ScrubSettings, ScrubState, Uploads};
 pub use state::DiskState;
 
 /// What a reading begins with; part of what the ends of reads carry.

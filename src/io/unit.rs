@@ -5,7 +5,7 @@
 use super::blocks::Blocks;
 use super::gate::Gate;
 use super::job::{LaneJob, ReadJob};
-use super::scrub::ScrubCell;
+use super::scrub::{ScrubCell, Uploads};
 use super::state::{Event, StateCell};
 use super::suspicion::Suspicion;
 use crate::base::buffers::BufferPool;
@@ -48,6 +48,8 @@ pub(super) struct Unit {
     pub(super) background_since: AtomicU64,
     /// Called when the view has changed, so that idle processors let go of the old one.
     pub(super) view_changed: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// Who knows which chunks are dead; none is deleted before it is set.
+    pub(super) uploads: OnceLock<Arc<dyn Uploads>>,
     /// What compaction has done, as it last told.
     pub(super) compaction: Mutex<CompactionReport>,
     /// Room on the file system, as the background thread last saw it; free for objects.

@@ -160,6 +160,10 @@ pub struct DiskMetrics {
     pub scrub_findings: Counter,
     /// Needles that were marked damaged because of it.
     pub scrub_marked: Counter,
+    /// Chunks of uploads that never ended, which the scrub has deleted.
+    pub collected: Counter,
+    /// Bytes of their content.
+    pub collected_bytes: Counter,
     /// See [`Stage::DiskQueue`], of reads.
     pub read_wait: Histogram,
     /// See [`Stage::Disk`], of reads.

@@ -51,7 +51,7 @@ pub use owner::{Owner, look_for, new_owner, owner, probe_lock};
 pub use recovery::{Cut, Finding};
 pub use reindex::{Left, Reindexed, reindex};
 pub use reserve::{Loan, Reserve};
-pub use scrub::{Scrub, ScrubFile, ScrubFinding, ScrubKind, ScrubProgress, ScrubRecord, ScrubStep};
+pub use scrub::{NamedNeedle, Scrub, ScrubFile, ScrubFinding, ScrubKind, ScrubProgress, ScrubRecord, ScrubStep};
 pub use segment::{Counts, Located, Place, Segment};
 pub use snapshot::{SnapshotError, Snapshots};
 pub use superblock::Superblock;

@@ -60,6 +60,12 @@ pub struct ScrubReport {
     pub completed_ms: u64,
     /// What the last pass had found.
     pub completed_findings: u64,
+    /// When the last pass began that ended and left no chunk of an upload that was dead then.
+    pub searched_ms: u64,
+    /// Chunks of uploads that never ended, deleted since the start of the node.
+    pub collected: u64,
+    /// Bytes of their content.
+    pub collected_bytes: u64,
     /// Needles marked damaged since the start of the node.
     pub needles_marked: u64,
     /// Bytes read since the start of the node.

@@ -2,10 +2,13 @@
 //!
 //! Always: one call of [`Scrubber::step`] reads one piece at most.
 
+use super::collector::Collector;
+use super::pace::{pace, percent};
 use super::report::{ScrubReport, ScrubSettings, ScrubState};
 use crate::base::clock::Moment;
 use crate::base::completion::Completion;
 use crate::base::ids::{Sequence, VolumeId};
+use crate::base::planted::{self, Bug};
 use crate::disk::Disk;
 use crate::io::append;
 use crate::io::chores::Chore;
@@ -19,8 +22,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// A small disk is done early rather than read in drops: at least a piece a second.
-pub(super) const BYTES_PER_S_MIN: u64 = 1 << 20;
 /// A start has other things to do than to scrub.
 const BEGIN_AFTER: Duration = Duration::from_secs(60);
 /// How often to look whether a pass is due.
@@ -43,6 +44,7 @@ struct Pass {
     is_requested: bool,
     /// Needles for the lane to mark.
     unmarked: VecDeque<(VolumeId, Sequence, u64)>,
+    collector: Collector,
     /// Everything was read.
     is_read: bool,
     findings: u64,
@@ -100,7 +102,7 @@ impl Scrubber {
             self.begin(false, from, now);
         }
         let Some(mut pass) = self.pass.take() else { return LOOK };
-        if !self.mark(&mut pass) {
+        if !self.mark(&mut pass) || !self.collect(&mut pass, now) {
             self.pass = Some(pass);
             return LANE_LOOK;
         }
@@ -151,10 +153,14 @@ impl Scrubber {
             self.record.begun_ms = self.unit.clock.wall_ms().max(1);
             (self.record.findings, self.record.bytes, self.record.next) = (0, 0, from);
         }
+        // One that began without uploads to ask has passed dead chunks.
+        self.record.searches = self.unit.uploads.get().is_some() && (!is_resumed || self.record.searches);
+        let collector = Collector::new(Arc::clone(&self.unit));
         let catalog = Arc::clone(&self.unit.catalog);
         let scrub = Scrub::new(Arc::clone(&self.disk), catalog, self.unit.identity, from);
         let findings = self.record.findings;
-        self.pass = Some(Pass { scrub, is_requested, unmarked: VecDeque::new(), is_read: false, findings, kept: 0 });
+        let unmarked = VecDeque::new();
+        self.pass = Some(Pass { scrub, is_requested, unmarked, collector, is_read: false, findings, kept: 0 });
         self.due = now;
         self.unit.scrub.told.lock().1.clear();
         self.remember(now);
@@ -194,20 +200,37 @@ impl Scrubber {
         for finding in pass.scrub.take_findings() {
             self.note(pass, finding);
         }
+        pass.collector.meet(pass.scrub.take_named());
+        self.advance(pass, now);
         let progress = pass.scrub.progress();
-        // After a restart it goes on with the segment that was not checked to its end.
-        if self.record.next != progress.next && !pass.is_read {
-            (self.record.bytes, self.record.findings) = (progress.bytes, pass.findings);
-            self.record.next = progress.next;
-            if now >= self.recorded + RECORD_EVERY {
-                self.remember(now);
-            }
-        }
         let left = progress.bytes_total.saturating_sub(progress.bytes);
         let rate = if pass.is_requested { self.settings.bytes_per_s } else { self.pace(left) };
         let nanoseconds = u128::from(read) * 1_000_000_000 / u128::from(rate.max(1));
         self.due = now + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX));
         self.due - self.unit.clock.now()
+    }
+
+    /// After a restart the pass goes on with the segment that was not checked to its end, or in which dead chunks wait.
+    fn advance(&mut self, pass: &Pass, now: Moment) {
+        let progress = pass.scrub.progress();
+        let may = pass.collector.is_idle() || planted::on(Bug::PassAheadOfDeletes);
+        if !may || pass.is_read || self.record.next == progress.next {
+            return;
+        }
+        self.record.searches &= !pass.collector.has_failed();
+        (self.record.bytes, self.record.findings) = (progress.bytes, pass.findings);
+        self.record.next = progress.next;
+        if now >= self.recorded + RECORD_EVERY {
+            self.remember(now);
+        }
+    }
+
+    /// Has dead chunks deleted; false while the pass waits for that, as it does at the end of each segment.
+    fn collect(&mut self, pass: &mut Pass, now: Moment) -> bool {
+        let is_handed = pass.collector.hand_over();
+        let is_between = pass.is_read || self.record.next != pass.scrub.progress().next;
+        self.advance(pass, now);
+        is_handed && (!is_between || pass.collector.is_idle())
     }
 
     /// Bytes a second that are needed to end the pass in time.
@@ -222,6 +245,8 @@ impl Scrubber {
         self.unit.metrics.scrub_findings.increment();
         if finding.kind == ScrubKind::Unreadable {
             self.unit.read_error(&io::Error::other("the device would not give it"));
+            // There may be a dead chunk in it.
+            self.record.searches &= finding.volume.is_none();
         }
         if finding.kind == ScrubKind::Needle
             && let (Some(volume), Some(first)) = (finding.volume, finding.sequence)
@@ -267,7 +292,9 @@ impl Scrubber {
 
     fn end(&mut self, pass: &Pass) {
         let now = self.unit.clock.now();
+        let searches = self.record.searches && !pass.collector.has_failed();
         self.record = ScrubRecord {
+            searched_ms: if searches { self.record.begun_ms } else { self.record.searched_ms },
             completed_ms: self.unit.clock.wall_ms(),
             completed_findings: pass.findings,
             completed_begun_ms: self.record.begun_ms,
@@ -278,6 +305,7 @@ impl Scrubber {
         if pass.is_requested {
             self.unit.scrub.requested.store(false, Ordering::Release);
         }
+        pass.collector.tell();
         match pass.findings {
             0 => log::info!("disk {}: the scrub has ended and found nothing", self.unit.place),
             found => log::error!("disk {}: the scrub has ended with {found} findings", self.unit.place),
@@ -323,21 +351,14 @@ impl Scrubber {
             begun_ms: self.record.begun_ms,
             completed_ms: self.record.completed_ms,
             completed_findings: self.record.completed_findings,
+            searched_ms: self.record.searched_ms,
+            collected: self.unit.metrics.collected.value(),
+            collected_bytes: self.unit.metrics.collected_bytes.value(),
             needles_marked: self.unit.metrics.scrub_marked.value(),
             read_bytes: self.unit.metrics.scrubbed_bytes.value(),
         };
         self.unit.scrub.told.lock().0 = report;
     }
-}
-
-pub(super) fn percent(part: u64, whole: u64) -> u64 {
-    u64::try_from(u128::from(part) * 100 / u128::from(whole.max(1))).unwrap_or(100).min(100)
-}
-
-/// Bytes a second with which so many bytes are read in so many milliseconds, within bounds.
-pub(super) fn pace(left: u64, left_ms: u128, most: u64) -> u64 {
-    let needed = (u128::from(left) * 1000).div_ceil(left_ms.max(1));
-    u64::try_from(needed).unwrap_or(u64::MAX).max(BYTES_PER_S_MIN).min(most)
 }
 
 impl Chore for Scrubber {

@@ -1,7 +1,7 @@
 //! Goal: passes begin when they are due or asked for, go as fast as they may, and are remembered. Method: disks in memory
 //! under a clock that the test turns.
 
-use super::scrubber::{BYTES_PER_S_MIN, pace, percent};
+use super::pace::{BYTES_PER_S_MIN, pace, percent};
 use super::{ScrubReport, ScrubSettings, ScrubState};
 use crate::base::buffers::BufferPool;
 use crate::base::clock::{Clock, ManualClock};
@@ -27,15 +27,24 @@ fn a_pass_goes_as_fast_as_its_period_calls_for() {
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-struct Node {
-    disks: Arc<Disks>,
-    clock: Arc<ManualClock>,
+pub(super) struct Node {
+    pub(super) disks: Arc<Disks>,
+    pub(super) clock: Arc<ManualClock>,
 }
 
 impl Node {
     fn on(disk: Arc<dyn Disk>, clock: &Arc<ManualClock>, days: u32) -> Self {
+        let store = StoreOptions { reserve_bytes: Some(4096), ..StoreOptions::default() };
+        Self::with(disk, clock, days, store)
+    }
+
+    pub(super) fn with(disk: Arc<dyn Disk>, clock: &Arc<ManualClock>, days: u32, store: StoreOptions) -> Self {
+        Self::of(vec![disk], clock, days, store)
+    }
+
+    pub(super) fn of(disks: Vec<Arc<dyn Disk>>, clock: &Arc<ManualClock>, days: u32, store: StoreOptions) -> Self {
         let settings = DiskSettings {
-            store: StoreOptions { reserve_bytes: Some(4096), ..StoreOptions::default() },
+            store,
             readers: 1,
             read_queue_max: 8,
             append_queue_max: 8,
@@ -49,18 +58,19 @@ impl Node {
             suspect_for: Duration::from_secs(60),
             open_stall: Duration::from_secs(30),
         };
-        let metrics = [Arc::<DiskMetrics>::default()];
+        let metrics: Vec<_> = disks.iter().map(|_| Arc::<DiskMetrics>::default()).collect();
+        let directories = disks.into_iter().map(Directory::of).collect();
         let shared: Arc<dyn Clock> = Arc::clone(clock) as Arc<dyn Clock>;
-        let disks = Disks::open(vec![Directory::of(disk)], &settings, &BufferPool::new(0), &shared, &metrics).unwrap();
+        let disks = Disks::open(directories, &settings, &BufferPool::new(0), &shared, &metrics).unwrap();
         Self { disks, clock: Arc::clone(clock) }
     }
 
-    fn report(&self) -> ScrubReport {
+    pub(super) fn report(&self) -> ScrubReport {
         self.disks.scrub(false)[0].scrub
     }
 
     /// Lets time pass until the report is as it should be.
-    fn until(&self, step: Duration, what: &str, is: impl Fn(&ScrubReport) -> bool) -> ScrubReport {
+    pub(super) fn until(&self, step: Duration, what: &str, is: impl Fn(&ScrubReport) -> bool) -> ScrubReport {
         let ends = Instant::now() + Duration::from_secs(60);
         loop {
             let report = self.report();

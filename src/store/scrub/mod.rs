@@ -1,17 +1,20 @@
 //! The scrub: reads every byte of a disk around the page cache, and checks it against checksums and index alike.
 //!
 //! A state machine without threads: the background thread of the disk calls [`Scrub::step`], which reads about a
-//! mebibyte. One pass looks at the small files, then at each segment of the view that it began with; segments that come
-//! later wait for the next pass, segments that go are skipped. Always: it writes nothing; who drives it marks what it
-//! found.
+//! mebibyte. One pass looks at the small files, then at each segment of the view that it began with; segments that begin
+//! later wait for the next pass, and instead of a segment that was replaced the one in its place is looked at. Always: it
+//! writes nothing; who drives it marks what it found. What lived when the pass began and lives at its end was met, unless
+//! a finding says otherwise.
 
 mod finding;
+mod named;
 mod reader;
 mod record;
 mod small;
 mod walk;
 
 pub use finding::{Finding as ScrubFinding, Kind as ScrubKind};
+pub use named::NamedNeedle;
 pub use record::{ScrubFile, ScrubRecord};
 
 use super::Identity;
@@ -19,6 +22,7 @@ use super::catalog::{Catalog, View};
 use super::open::read_manifest;
 use super::segment::Segment;
 use crate::base::ids::{Sequence, VolumeId};
+use crate::base::planted::{self, Bug};
 use crate::disk::{Disk, Open};
 use reader::Reader;
 use small::SMALL_FILES;
@@ -66,7 +70,10 @@ pub struct Scrub {
     walk: Option<Walk>,
     checked_bytes: u64,
     bytes_total: u64,
+    /// The volume that was last looked at, and up to where.
+    met: (VolumeId, Sequence),
     findings: Vec<ScrubFinding>,
+    named: Vec<NamedNeedle>,
 }
 
 impl Scrub {
@@ -77,7 +84,11 @@ impl Scrub {
         let view = catalog.view();
         let all: Vec<_> = view.volumes().flat_map(|volume| view.segments(volume)).collect();
         let bytes = |segments: &[&Arc<Segment>]| segments.iter().map(|segment| segment.end()).sum();
-        let behind = all.partition_point(|segment| (segment.volume(), segment.base()) < from);
+        // One that begins before and ends behind took the place of some that were looked at and some that were not.
+        let behind = all.partition_point(|segment| {
+            let (volume, base) = (segment.volume(), segment.base());
+            (volume, base) < from && (volume < from.0 || segment.next() <= from.1)
+        });
         let (before, rest) = all.split_at(behind);
         Self {
             reader: Reader::new(),
@@ -86,7 +97,9 @@ impl Scrub {
             walk: None,
             checked_bytes: bytes(before),
             bytes_total: bytes(&all),
+            met: START,
             findings: Vec::new(),
+            named: Vec::new(),
             disk,
             catalog: Arc::clone(&catalog),
             identity,
@@ -104,12 +117,14 @@ impl Scrub {
         self.reader.begin_step();
         let turn = walk.step(&mut self.reader);
         if !is_current(&self.catalog.view(), walk.segment()) {
-            // It was replaced: what was seen of it means nothing.
-            self.checked_bytes += walk.segment().end();
+            // What was seen of it in this step means nothing.
+            self.follow(walk.segment());
             return ScrubStep::Read(self.reader.begin_step());
         }
         self.findings.append(&mut walk.take_findings());
+        self.named.append(&mut walk.take_named());
         if turn == Turn::Done {
+            self.met = (walk.segment().volume(), walk.segment().next());
             self.checked_bytes += walk.segment().end();
         } else {
             self.walk = Some(walk);
@@ -120,6 +135,12 @@ impl Scrub {
     /// What was found since the last call.
     pub fn take_findings(&mut self) -> Vec<ScrubFinding> {
         std::mem::take(&mut self.findings)
+    }
+
+    /// The living needles of names that were met since the last call; to be asked for after each step, for a step meets
+    /// at most what fits into the piece that it reads.
+    pub fn take_named(&mut self) -> Vec<NamedNeedle> {
+        std::mem::take(&mut self.named)
     }
 
     /// How far it is.
@@ -151,7 +172,7 @@ impl Scrub {
         let segment = self.segments.pop_front()?;
         let view = self.catalog.view();
         if !is_current(&view, &segment) {
-            self.checked_bytes += segment.end();
+            self.follow(&segment);
             return None;
         }
         match self.open(&segment, view) {
@@ -159,10 +180,34 @@ impl Scrub {
             Err(error) => {
                 if is_current(&self.catalog.view(), &segment) {
                     self.findings.push(not_opened(&segment, &error));
+                    self.checked_bytes += segment.end();
+                } else {
+                    self.follow(&segment);
                 }
-                self.checked_bytes += segment.end();
                 None
             }
+        }
+    }
+
+    /// A segment was replaced: what has its place now is looked at instead, for needles in it may not have been met.
+    fn follow(&mut self, replaced: &Arc<Segment>) {
+        self.checked_bytes += replaced.end();
+        if planted::on(Bug::ForgetReplaced) {
+            return;
+        }
+        let volume = replaced.volume();
+        let met = if self.met.0 == volume { self.met.1 } else { Sequence(0) };
+        let rest = met.max(replaced.base())..replaced.next();
+        let view = self.catalog.view();
+        let is_new = |segment: &&Arc<Segment>| {
+            segment.base() < rest.end
+                && segment.next() > rest.start
+                && !self.segments.iter().any(|other| Arc::ptr_eq(other, segment))
+        };
+        let instead: Vec<_> = view.segments(volume).iter().filter(is_new).map(Arc::clone).collect();
+        for segment in instead.into_iter().rev() {
+            self.bytes_total += segment.end();
+            self.segments.push_front(segment);
         }
     }
 

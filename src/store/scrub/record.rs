@@ -1,13 +1,16 @@
 //! The file `scrub`: where the pass of a disk is, and when and how the last one ended, across restarts.
 //!
-//! A pair of slots (see `journal`) of 4 KiB. The body of a slot, 64 bytes:
+//! A pair of slots (see `journal`) of 4 KiB. The body of a slot, 72 bytes:
 //! ```text
 //!  0 completed ms u64 | 8 completed findings u64 | 16 begun ms u64 | 24 findings u64 | 32 bytes u64
-//!  40 volume u32 | 44 zero u32 | 48 base u64 | 56 completed begun ms u64
+//!  40 volume u32 | 44 searches u32 | 48 base u64 | 56 completed begun ms u64 | 64 searched ms u64
 //! ```
 //! - *completed*: when the last pass ended, milliseconds since 1970, what it had found, and when it had begun; 0 = none yet.
 //! - *begun*: when the current pass began; 0 = none. *findings*, *bytes*: of it, up to *volume* and *base*, the segment
-//!   that is to be looked at next.
+//!   that is to be looked at next. *searches*: 1 if it has looked for dead chunks since it began, and left none that it met.
+//! - *searched*: when the last pass that did so to its end had begun; 0 = none yet.
+//!
+//! A body of 64 bytes ends before *searched*: the pass in it searches nothing.
 //!
 //! Owned by the background thread of the disk. Always: nothing depends on it; without it a pass begins anew.
 
@@ -23,7 +26,9 @@ pub(super) const SCRUB_MAGIC: u64 = u64::from_le_bytes(*b"LARDSCRB");
 const SCRUB_VERSION: u32 = 1;
 /// Bytes of one of its slots.
 pub(super) const SCRUB_SLOT_BYTES: usize = 4096;
-const BODY_BYTES: usize = 64;
+const BODY_BYTES: usize = 72;
+/// Without when it was searched.
+const BODY_BYTES_MIN: usize = 64;
 
 /// What is remembered of the scrub of one disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +47,26 @@ pub struct ScrubRecord {
     pub bytes: u64,
     /// The segment that is to be looked at next.
     pub next: (VolumeId, Sequence),
+    /// The current pass has looked for dead chunks since it began, and none that it met before `next` is left.
+    pub searches: bool,
+    /// When the last pass that did so to its end had begun; 0 = never.
+    pub searched_ms: u64,
 }
 
 impl Default for ScrubRecord {
     fn default() -> Self {
         let next = (VolumeId(0), Sequence(0));
-        Self { completed_ms: 0, completed_findings: 0, completed_begun_ms: 0, begun_ms: 0, findings: 0, bytes: 0, next }
+        Self {
+            completed_ms: 0,
+            completed_findings: 0,
+            completed_begun_ms: 0,
+            begun_ms: 0,
+            findings: 0,
+            bytes: 0,
+            next,
+            searches: false,
+            searched_ms: 0,
+        }
     }
 }
 
@@ -116,13 +135,18 @@ impl ScrubRecord {
             .u64(24, self.findings)
             .u64(32, self.bytes)
             .u32(40, self.next.0.0)
+            .u32(44, u32::from(self.searches))
             .u64(48, self.next.1.0)
             .u64(56, self.completed_begun_ms)
+            .u64(64, self.searched_ms)
             .0
     }
 
     fn parse(body: &[u8]) -> Option<Self> {
-        let body = body.first_chunk::<BODY_BYTES>()?;
+        let known = body.get(..BODY_BYTES).or_else(|| body.get(..BODY_BYTES_MIN))?;
+        let mut body = [0; BODY_BYTES];
+        body.get_mut(..known.len())?.copy_from_slice(known);
+        let body = &body;
         Some(Self {
             completed_ms: u64_at(body, 0),
             completed_findings: u64_at(body, 8),
@@ -131,6 +155,8 @@ impl ScrubRecord {
             bytes: u64_at(body, 32),
             completed_begun_ms: u64_at(body, 56),
             next: (VolumeId(u32_at(body, 40)), Sequence(u64_at(body, 48))),
+            searches: u32_at(body, 44) == 1,
+            searched_ms: u64_at(body, 64),
         })
     }
 }
@@ -146,12 +172,23 @@ mod tests {
         let (mut file, record) = ScrubFile::open(&disk).unwrap();
         assert_eq!(record, ScrubRecord::default());
         let first = ScrubRecord { completed_ms: 1, completed_findings: 2, begun_ms: 3, ..record };
-        let second = ScrubRecord { findings: 4, bytes: 5, next: (VolumeId(6), Sequence(7)), ..first };
+        let next = (VolumeId(6), Sequence(7));
+        let second = ScrubRecord { findings: 4, bytes: 5, next, searches: true, searched_ms: 8, ..first };
         file.write(&first).unwrap();
         file.write(&second).unwrap();
         assert_eq!(ScrubFile::open(&disk.crash_clean()).unwrap().1, second);
         // The second write went to the second slot.
         crate::store::tests::world::flip(&disk, names::SCRUB, 4096 + 40, 1);
         assert_eq!(ScrubFile::open(&disk).unwrap().1, first);
+    }
+
+    #[test]
+    fn a_record_without_a_search_is_taken_over() {
+        let record = ScrubRecord { completed_ms: 1, begun_ms: 3, bytes: 5, searched_ms: 8, ..ScrubRecord::default() };
+        let body = record.encode();
+        assert_eq!(ScrubRecord::parse(&body), Some(record));
+        let before = &body[..BODY_BYTES_MIN];
+        assert_eq!(ScrubRecord::parse(before), Some(ScrubRecord { searched_ms: 0, ..record }));
+        assert_eq!(ScrubRecord::parse(&body[..BODY_BYTES_MIN - 1]), None);
     }
 }

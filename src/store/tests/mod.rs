@@ -10,6 +10,7 @@ mod forge;
 mod full;
 mod golden;
 mod model;
+mod named;
 mod parse;
 mod rebuild;
 mod recover;

@@ -15,6 +15,7 @@ mod index;
 mod needle;
 
 use super::finding::{Finding, Kind};
+use super::named::NamedNeedle;
 use super::reader::Reader;
 use crate::base::ids::{DiskId, Sequence};
 use crate::journal::{CHAIN_START, FRAME_BYTES, Frame, SECTOR_BYTES, sector_end};
@@ -62,6 +63,8 @@ struct Content {
     start: u64,
     block: usize,
     is_bad: bool,
+    /// The device would not give all of it.
+    is_unreadable: bool,
 }
 
 #[derive(Debug)]
@@ -104,6 +107,7 @@ pub(super) struct Walk {
     /// What could not be read is reported up to here.
     unreadable_to: u64,
     findings: Vec<Finding>,
+    named: Vec<NamedNeedle>,
 }
 
 impl Walk {
@@ -126,6 +130,7 @@ impl Walk {
             looked: None,
             unreadable_to: 0,
             findings: Vec::new(),
+            named: Vec::new(),
             segment,
             known,
         }
@@ -143,6 +148,11 @@ impl Walk {
     /// What was found since the last call.
     pub fn take_findings(&mut self) -> Vec<Finding> {
         std::mem::take(&mut self.findings)
+    }
+
+    /// The living needles of names that were met since the last call.
+    pub fn take_named(&mut self) -> Vec<NamedNeedle> {
+        std::mem::take(&mut self.named)
     }
 
     /// Goes on until the device has to be read again, or the segment ends.

@@ -1,14 +1,15 @@
 //! The needles of a group: heads, payloads, padding, and whether the index has each where it lies.
 
 use super::super::finding::Kind;
+use super::super::named::NamedNeedle;
 use super::super::reader::Reader;
 use super::{Content, State, Turn, Walk};
-use crate::base::ids::Sequence;
+use crate::base::ids::{ObjectId, Sequence};
 use crate::base::limits::BLOCK_BYTES;
 use crate::base::planted::{self, Bug};
 use crate::journal::{FRAME_BYTES, chain_next, sector_end};
 use crate::store::damage::Damage;
-use crate::store::needle::{HEAD_BYTES_FIXED, Head, Kind as NeedleKind};
+use crate::store::needle::{FLAG_NAMED, HEAD_BYTES_FIXED, Head, Kind as NeedleKind};
 use crate::store::segment::Located;
 use crate::store::slots::Slot;
 use std::ops::Range;
@@ -116,7 +117,8 @@ impl Walk {
         }
         self.chain = self.chain.map(|chain| chain_next(chain, head.checksum));
         self.next = Sequence(head.sequence.0.saturating_add(1));
-        self.on(State::Content(Box::new(Content { head, start: position, block: 0, is_known, is_bad: false })))
+        let content = Content { head, start: position, block: 0, is_known, is_bad: false, is_unreadable: false };
+        self.on(State::Content(Box::new(content)))
     }
 
     pub(super) fn content(&mut self, mut content: Box<Content>, reader: &mut Reader) -> Turn {
@@ -153,12 +155,14 @@ impl Walk {
             }
             self.place(unpadded, padding as u64, &Damage::Padding.to_string(), reader);
         }
+        self.name(&content);
         self.position = end;
         self.on(State::Group)
     }
 
     pub(super) fn bad_block(&mut self, content: &mut Content, place: &Range<u64>, reader: &Reader) {
         // One finding a needle; what cannot be read is told as such.
+        content.is_unreadable |= reader.is_unreadable(place);
         if content.is_bad || reader.is_unreadable(place) {
             return;
         }
@@ -166,6 +170,21 @@ impl Walk {
         let kind = if content.is_known { Kind::Known } else { Kind::Needle };
         let what = Damage::Block(content.block).to_string();
         self.find(kind, place.start, Some((content.head.sequence, 1)), what);
+    }
+
+    /// A whole object that was put for a name, and that the index has as living here, is told.
+    fn name(&mut self, content: &Content) {
+        let head = &content.head;
+        let is_named = head.flags & FLAG_NAMED != 0 || planted::on(Bug::CollectUnnamed);
+        if head.kind != NeedleKind::Put || !is_named || content.is_bad || content.is_unreadable {
+            return;
+        }
+        let is_living = |slot: &Slot| !slot.is_deleted() && !slot.is_damaged() && !slot.is_other_kind();
+        let entry = self.entry(head.sequence).filter(|slot| slot.position() == content.start);
+        if entry.is_some_and(|slot| is_living(&slot)) {
+            let id = ObjectId { volume: head.volume, sequence: head.sequence, cookie: head.cookie };
+            self.named.push(NamedNeedle { id, origin: head.origin, bytes: head.payload_bytes });
+        }
     }
 
     /// What a tombstone names is deleted in the index.
