@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 #[path = "command_line/programs.rs"]
-#[allow(dead_code, reason = "shared with the tests of the command line")]
+#[allow(dead_code, reason = "each test file uses a part of it")]
 mod programs;
 
 use programs::{Node, Ran, larder, larder_with_input, spawn};

@@ -138,7 +138,9 @@ fn way_out(error: &ClientError) -> &'static str {
             Status::Damaged => "; see `larder volume verify`, and restore the object from elsewhere",
             Status::Unavailable => "; see `larder status`",
             Status::ShuttingDown => "; try again when it is back",
-            Status::TimedOut => "; a write may have been done or not: see `larder status`",
+            Status::TimedOut => {
+                "; a write may have been done or not: see `larder status`, or wait longer with --timeout-ms"
+            }
             Status::ParentNotFound => "; make it with `larder mkdir -p`",
             Status::NotADirectory => "; see `larder stat` of the names above it",
             Status::IsADirectory => "; name a file in it, or use -r for all of it",

@@ -34,8 +34,10 @@ pub fn get(client: &Client, path: &NamePath, directory: &Path, in_flight: usize,
         return Err(Failure::new(Exit::Conflict, line));
     }
     let progress = Transfer::new();
-    if !progress.is_hidden() {
-        let usage = client.usage(path).map_err(failed)?;
+    // Of a very large tree it takes too long to count it: then the bar does without.
+    if !progress.is_hidden()
+        && let Ok(usage) = client.usage(path)
+    {
         progress.expect(usage.files, usage.bytes);
     }
     fs::create_dir_all(directory).map_err(|error| cannot_write(directory, &error))?;

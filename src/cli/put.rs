@@ -55,7 +55,7 @@ pub struct Put {
     #[arg(long, value_name = "TYPE", conflicts_with = "id")]
     content_type: Option<String>,
 
-    /// What must have happened before an object counts as stored
+    /// With --id: what must have happened before an object counts as stored
     #[arg(long, value_enum, default_value = "disk", requires = "id")]
     pub(super) durability: Class,
 

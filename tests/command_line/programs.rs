@@ -103,7 +103,8 @@ impl Node {
         if arguments.first() == Some(&"completions") { Vec::new() } else { vec!["--server", &self.address] }
     }
 
-    /// Ends it at once, as a power cut would.
+    /// Ends it at once, without a chance to do anything about it.
+    #[allow(dead_code, reason = "each test file uses a part of it")]
     pub fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");
         child.kill().unwrap();
