@@ -97,7 +97,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let pid = Pid::from_child(&self.child);
-        drop(kill_process(pid, Signal::TERM));
+        _ = kill_process(pid, Signal::TERM);
         drop(self.child.wait());
     }
 }
