@@ -42,7 +42,13 @@ struct State {
 
 impl Blocks {
     /// Makes an empty file under a name that it shall not keep; nothing of it is durable yet.
-    pub fn create(disk: &dyn Disk, temporary: &str, name: &str, owner: u128, sums_bytes: usize) -> Result<Self, Trouble> {
+    pub fn create(
+        disk: &dyn Disk,
+        temporary: &str,
+        name: &str,
+        owner: u128,
+        sums_bytes: usize,
+    ) -> Result<Self, Trouble> {
         let place = place(disk, name);
         let salt = Random::default().number().map_err(|error| Trouble::of(&place, &error))?;
         let header = Header { owner, salt, length: 0, redb: [0; REDB_BYTES] };
