@@ -27,7 +27,7 @@ pub use shared::MasterEnd;
 
 use super::command::{Command, TombstoneKey};
 use super::consensus::{Applied, Consensus};
-use super::log::{LogOptions, LogReport};
+use super::log::LogReport;
 use super::namespace::{DirectoryEntry, NameEntry, Namespace, tombstones_due};
 use super::store::{EmbeddedStore, StoreOptions};
 use super::{StateError, layers::Layers, table::StateStore};
@@ -115,7 +115,7 @@ impl Master {
         namespace.set_silent_ms_max(milliseconds(settings.session_silent));
         let (index, term) = namespace.applied();
         let applied = Applied { index, term };
-        let (mut consensus, report) = Consensus::open(disk, owner, applied, &LogOptions::default())?;
+        let (mut consensus, report) = Consensus::open(disk, owner, applied, &settings.log)?;
         tell(&place, &report);
         let shared = Arc::new(Shared::new(settings, layers, namespace.facts(), clock, metrics));
         shared.store_bytes.store(store.bytes(), Ordering::Relaxed);

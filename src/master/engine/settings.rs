@@ -1,5 +1,6 @@
 //! What an operator may choose about the master.
 
+use crate::master::log::LogOptions;
 use std::time::Duration;
 
 /// Settings.
@@ -17,6 +18,8 @@ pub struct MasterSettings {
     pub questions_max: usize,
     /// Metadata readers.
     pub readers: usize,
+    /// Sizes of the log's files.
+    pub log: LogOptions,
     /// What was applied is taken to the store after so long, or when there is much of it.
     pub checkpoint_every: Duration,
     /// A session without a change for so long is closed.
@@ -32,6 +35,7 @@ impl Default for MasterSettings {
             command_bytes_max: 32 << 20,
             questions_max: 4096,
             readers: 2,
+            log: LogOptions::default(),
             checkpoint_every: Duration::from_secs(1),
             session_silent: Duration::from_secs(86_400),
         }

@@ -22,6 +22,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub struct Blocks {
     place: String,
     file: Arc<dyn File>,
+    /// The same file; what is opened for reading only is not read ahead, and blocks are looked up one by one.
+    lookups: Arc<dyn File>,
     salt: u64,
     state: Mutex<State>,
     /// The end of what was written, checksums and head included.
@@ -42,14 +44,21 @@ struct State {
 
 impl Blocks {
     /// Makes an empty file under a name that it shall not keep; nothing of it is durable yet.
-    pub fn create(disk: &dyn Disk, temporary: &str, name: &str, owner: u128, sums_bytes: usize) -> Result<Self, Trouble> {
+    pub fn create(
+        disk: &dyn Disk,
+        temporary: &str,
+        name: &str,
+        owner: u128,
+        sums_bytes: usize,
+    ) -> Result<Self, Trouble> {
         let place = place(disk, name);
         let salt = Random::default().number().map_err(|error| Trouble::of(&place, &error))?;
         let header = Header { owner, salt, length: 0, redb: [0; REDB_BYTES] };
         let file = disk.open(temporary, Open::Create).map_err(|error| Trouble::of(&place, &error))?;
+        let lookups = disk.open(temporary, Open::Read).map_err(|error| Trouble::of(&place, &error))?;
         let mut slots = Slots::new();
         slots.write(&*file, &header).map_err(|error| Trouble::of(&place, &error))?;
-        Ok(Self::with(place, file, header, slots, sums_bytes, HEADER_BYTES))
+        Ok(Self::with(place, [file, lookups], header, slots, sums_bytes, HEADER_BYTES))
     }
 
     /// Opens a file as the device has it.
@@ -65,14 +74,23 @@ impl Blocks {
             return Err(Trouble::damaged(place, what));
         }
         let end = file.len().map_err(failed)?;
-        Ok(Self::with(place, file, header, slots, sums_bytes, end))
+        let lookups = disk.open(name, Open::Read).map_err(failed)?;
+        Ok(Self::with(place, [file, lookups], header, slots, sums_bytes, end))
     }
 
-    fn with(place: String, file: Arc<dyn File>, header: Header, slots: Slots, sums_bytes: usize, end: u64) -> Self {
+    fn with(
+        place: String,
+        [file, lookups]: [Arc<dyn File>; 2],
+        header: Header,
+        slots: Slots,
+        sums_bytes: usize,
+        end: u64,
+    ) -> Self {
         let state = State { header, slots, sums: Sums::new(sums_bytes), header_written: false };
         Self {
             place,
             file,
+            lookups,
             salt: header.salt,
             state: Mutex::new(state),
             end: AtomicU64::new(end),
@@ -156,7 +174,7 @@ impl Blocks {
 
     fn read_run(&self, into: &mut [u8], run: Range<u64>) -> Result<(), Trouble> {
         // What lies beyond the end stays zero, as a hole reads, and does not verify.
-        let read = self.file.read_at(into, block_at(run.start));
+        let read = self.lookups.read_at(into, block_at(run.start));
         read.map_err(|error| self.latch.set(Trouble::of(&self.place, &error)))?;
         let mut state = self.state.lock();
         for (block, bytes) in run.zip(into.chunks_exact(BLOCK_BYTES)) {

@@ -12,6 +12,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// The table as redb reads it.
 pub type ReadTable = redb::ReadOnlyTable<&'static [u8], &'static [u8]>;
 
+/// The changes of a commit, in ascending order of their keys.
+type Changes<'a, 'k, 'v> = &'a mut dyn Iterator<Item = (&'k [u8], Option<&'v [u8]>)>;
+
 type Cursor<'a> = redb::CursorMut<'a, &'static [u8], &'static [u8]>;
 
 /// Keys that a cursor takes at least where it pays.
@@ -39,9 +42,9 @@ pub fn write(
 /// Changes the table, in long strides where it can: a cursor in the gap behind a new key takes the keys after it, until one
 /// lies behind a key that is there. That costs a third of a descent each, and fills pages; but where new keys lie
 /// among old ones it costs more. So after a short stride single steps follow, before a cursor is tried again.
-fn change<'k, 'v>(
+fn change(
     table: &mut redb::Table<'_, &'static [u8], &'static [u8]>,
-    changes: &mut dyn Iterator<Item = (&'k [u8], Option<&'v [u8]>)>,
+    changes: &mut dyn Iterator<Item = (&[u8], Option<&[u8]>)>,
 ) -> Result<(), redb::Error> {
     let mut changes = changes.peekable();
     let mut steps = 0;
@@ -63,11 +66,11 @@ fn change<'k, 'v>(
 }
 
 /// Puts a key and as many new ones behind it as a cursor takes; how many it took.
-fn stride<'k, 'v>(
+fn stride(
     table: &mut redb::Table<'_, &'static [u8], &'static [u8]>,
     key: &[u8],
     value: &[u8],
-    changes: &mut Peekable<&mut dyn Iterator<Item = (&'k [u8], Option<&'v [u8]>)>>,
+    changes: &mut Peekable<Changes<'_, '_, '_>>,
 ) -> Result<u32, redb::Error> {
     let mut cursor = table.lower_bound_mut(Bound::Included(key))?;
     if !insert(&mut cursor, key, value)? {

@@ -10,6 +10,7 @@ use crate::master::StateError;
 use crate::master::command::{Checked, Command};
 use crate::master::engine::{Master, MasterEnd, MasterSettings, Question};
 use crate::master::layers::Layers;
+use crate::master::log::LogOptions;
 use crate::master::namespace::{Namespace, Touched};
 use crate::master::store::MemoryStore;
 use crate::request::{Attributes, Condition, Lookup, NameAnswer};
@@ -22,7 +23,8 @@ pub const OWNER: u128 = 77;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn settings(checkpoint_every: Duration) -> MasterSettings {
-    MasterSettings { checkpoint_every, store_cache_bytes: 1 << 20, hot_bytes: 1 << 20, ..MasterSettings::default() }
+    let log = LogOptions { segment_bytes: 256 << 10, fill_ahead_bytes: 16 << 10, ..LogOptions::default() };
+    MasterSettings { checkpoint_every, log, store_cache_bytes: 1 << 20, hot_bytes: 1 << 20, ..MasterSettings::default() }
 }
 
 pub fn open(disk: &Arc<dyn Disk>, settings: MasterSettings) -> Result<Master, StateError> {

@@ -1,17 +1,15 @@
-//! Question: which embedded store shall hold the names? CPU and bytes a name as a store grows, lookups and listing, the
-//! time to open after a kill, and what becomes of the data under faults; each store behind the trait `StateStore`.
+//! Question: what does the store under the names cost? CPU and bytes a name as it grows, lookups and listing, the time to
+//! open after a kill, and what becomes of the data under faults; through the trait `StateStore`.
 //!
-//! `cargo bench --bench state_stores [-- NAMES [BATCH]]`: all but the faults. Under TMPDIR, some 0.5 GB a million names.
-//! Parts, each in a process of its own: `-- fill STORE PATTERN NAMES BATCH DIRECTORY`, `-- read STORE PATTERN NAMES
-//! DIRECTORY`, `-- kill STORE PATTERN NAMES BATCH DIRECTORY`, `-- flips STORE COUNT`, `-- disk STORE` (as root).
-//! STORE is `redb`, `fjall` or `fjall-ingest`, PATTERN `tree` or `random`.
+//! `cargo bench --bench state_store [-- NAMES [BATCH]]`: all but the faults. Under TMPDIR, some 0.5 GB a million names.
+//! Parts, each in a process of its own: `-- fill PATTERN NAMES BATCH DIRECTORY`, `-- read PATTERN NAMES DIRECTORY`,
+//! `-- kill PATTERN NAMES BATCH DIRECTORY`, `-- flips COUNT`, `-- disk` (as root). PATTERN is `tree` or `random`.
+//! `LARDER_STORE_CACHE` is the cache in MiB, 256 if it is not set.
 #![allow(clippy::unwrap_used, reason = "a bench stops where it is surprised")]
 
 mod faults;
-mod fjall_store;
 mod names;
 
-use fjall_store::{FjallStore, Way};
 use larder::disk::RealDisk;
 use larder::master::StateError;
 use larder::master::store::{EmbeddedStore, StoreOptions};
@@ -23,7 +21,6 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const CACHE_BYTES: usize = 256 << 20;
 /// A reader's store that holds little: what is looked up comes from the file.
 const CACHE_BYTES_SMALL: usize = 16 << 20;
 
@@ -32,22 +29,22 @@ fn main() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let number = |text: &str| text.parse::<u64>().unwrap();
     match arguments[..] {
-        ["fill", kind, pattern, names, batch, directory] => {
-            fill(kind, pattern_of(pattern), number(names), number(batch), Path::new(directory));
+        ["fill", pattern, names, batch, directory] => {
+            fill(pattern_of(pattern), number(names), number(batch), Path::new(directory));
         }
-        ["read", kind, pattern, names, directory] => {
-            read(kind, pattern_of(pattern), number(names), Path::new(directory));
+        ["read", pattern, names, directory] => {
+            read(pattern_of(pattern), number(names), Path::new(directory));
         }
-        ["reopen", kind, directory] => reopen(kind, Path::new(directory)),
-        ["kill", kind, pattern, names, batch, directory] => {
-            kill(kind, pattern_of(pattern), number(names), number(batch), Path::new(directory));
+        ["reopen", directory] => reopen(Path::new(directory)),
+        ["kill", pattern, names, batch, directory] => {
+            kill(pattern_of(pattern), number(names), number(batch), Path::new(directory));
         }
-        ["flips", kind, count] => faults::flips(kind, number(count)),
-        ["check", kind, directory, names] => faults::check(kind, Path::new(directory), number(names)),
-        ["write", kind, directory, first, batches] => {
-            faults::write(kind, Path::new(directory), number(first), number(batches));
+        ["flips", count] => faults::flips(number(count)),
+        ["check", directory, names] => faults::check(Path::new(directory), number(names)),
+        ["write", directory, first, batches] => {
+            faults::write(Path::new(directory), number(first), number(batches));
         }
-        ["disk", kind] => faults::disk(kind),
+        ["disk"] => faults::disk(),
         [names] => all(number(names), 100_000),
         [names, batch] => all(number(names), number(batch)),
         _ if !std::env::args().any(|argument| argument == "--bench") => all(2000, 500),
@@ -59,19 +56,16 @@ fn pattern_of(name: &str) -> Pattern {
     if name == "tree" { Pattern::Tree } else { Pattern::Random }
 }
 
-pub fn open(kind: &str, directory: &Path, cache_bytes: usize) -> Result<Box<dyn StateStore>, StateError> {
-    Ok(match kind {
-        "redb" => {
-            let disk = RealDisk::open(directory).map_err(|error| StateError::io("directory", error))?;
-            let options = StoreOptions { cache_bytes, free_bytes_min: 0 };
-            Box::new(EmbeddedStore::open(Arc::new(disk), "state", 7, options)?)
-        }
-        "fjall" => Box::new(FjallStore::open(directory, cache_bytes, Way::Batch)?),
-        _ => Box::new(FjallStore::open(directory, cache_bytes, Way::Ingest)?),
-    })
+fn open(directory: &Path, cache_bytes: usize) -> Result<EmbeddedStore, StateError> {
+    let disk = RealDisk::open(directory).map_err(|error| StateError::io("directory", error))?;
+    EmbeddedStore::open(Arc::new(disk), "state", 7, StoreOptions { cache_bytes, free_bytes_min: 0 })
 }
 
-pub fn commit(store: &dyn StateStore, pairs: &[names::Pair]) -> Result<(), StateError> {
+fn cache_bytes() -> usize {
+    std::env::var("LARDER_STORE_CACHE").map_or(256, |text| text.parse().unwrap()) << 20
+}
+
+fn commit(store: &dyn StateStore, pairs: &[names::Pair]) -> Result<(), StateError> {
     store.commit(&mut pairs.iter().map(|(key, value)| (key.as_slice(), Some(value.as_slice()))))
 }
 
@@ -85,22 +79,20 @@ fn part(arguments: &[&str]) {
 
 fn all(names: u64, batch: u64) {
     let (names_text, batch_text) = (names.to_string(), batch.to_string());
-    for kind in ["redb", "fjall", "fjall-ingest"] {
-        for pattern in ["tree", "random"] {
-            let place = tempfile::tempdir().unwrap();
-            let directory = place.path().join("store");
-            let directory = directory.to_str().unwrap();
-            part(&["fill", kind, pattern, &names_text, &batch_text, directory]);
-            part(&["read", kind, pattern, &names_text, directory]);
-            part(&["kill", kind, pattern, &names_text, &batch_text, directory]);
-        }
+    for pattern in ["tree", "random"] {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().join("store");
+        let directory = directory.to_str().unwrap();
+        part(&["fill", pattern, &names_text, &batch_text, directory]);
+        part(&["read", pattern, &names_text, directory]);
+        part(&["kill", pattern, &names_text, &batch_text, directory]);
     }
 }
 
 /// CPU and bytes a name, for each tenth of the names.
-fn fill(kind: &str, pattern: Pattern, names: u64, batch_names: u64, directory: &Path) {
-    let store = open(kind, directory, CACHE_BYTES).unwrap();
-    println!("{kind} {pattern:?}: {names} names in batches of {batch_names}");
+fn fill(pattern: Pattern, names: u64, batch_names: u64, directory: &Path) {
+    let store = open(directory, cache_bytes()).unwrap();
+    println!("{pattern:?}: {names} names in batches of {batch_names}");
     let (mut done, mut shown) = (0, 0);
     let (mut cpu, mut busy, mut slowest) = (0.0, Duration::ZERO, Duration::ZERO);
     let mut made = 0.0;
@@ -112,7 +104,7 @@ fn fill(kind: &str, pattern: Pattern, names: u64, batch_names: u64, directory: &
         let pairs = batch(pattern, done, count);
         made += thread_cpu_seconds() - before;
         let began = Instant::now();
-        commit(&*store, &pairs).unwrap();
+        commit(&store, &pairs).unwrap();
         busy += began.elapsed();
         slowest = slowest.max(began.elapsed());
         let before = thread_cpu_seconds();
@@ -152,26 +144,26 @@ fn fill(kind: &str, pattern: Pattern, names: u64, batch_names: u64, directory: &
 }
 
 /// Lookups and listing of a store that was filled.
-fn read(kind: &str, pattern: Pattern, names: u64, directory: &Path) {
+fn read(pattern: Pattern, names: u64, directory: &Path) {
     let seconds = if names < 100_000 { 0.2 } else { 5.0 };
     for (cache, cold, what) in [
         (CACHE_BYTES_SMALL, true, "cold (pages dropped, cache 16 MiB)"),
         (CACHE_BYTES_SMALL, false, "pages in memory, cache 16 MiB"),
-        (CACHE_BYTES, false, "random, cache 256 MiB"),
+        (cache_bytes(), false, "random, the whole cache"),
     ] {
         if cold {
             drop_pages(directory);
         }
         let began = Instant::now();
-        let store = open(kind, directory, cache).unwrap();
+        let store = open(directory, cache).unwrap();
         let opened = began.elapsed();
-        let (done, cpu) = lookups(&*store, pattern, names, seconds);
+        let (done, cpu) = lookups(&store, pattern, names, seconds);
         println!("  {what}: opened in {opened:.1?}, {done:.0} lookups a second of 2 threads, {cpu:.2} us CPU each");
     }
-    let store = open(kind, directory, CACHE_BYTES).unwrap();
+    let store = open(directory, cache_bytes()).unwrap();
     let near = names.min(20_000);
-    lookups(&*store, pattern, near, seconds / 2.0);
-    let (done, cpu) = lookups(&*store, pattern, near, seconds);
+    lookups(&store, pattern, near, seconds / 2.0);
+    let (done, cpu) = lookups(&store, pattern, near, seconds);
     println!("  hot ({near} names again and again): {done:.0} lookups a second of 2 threads, {cpu:.2} us CPU each");
     let view = store.view().unwrap();
     let (began, mut seen) = (Instant::now(), 0u64);
@@ -227,9 +219,9 @@ fn lookups(store: &dyn StateStore, pattern: Pattern, names: u64, seconds: f64) -
 }
 
 /// A child writes on and is killed amid a batch; then the store is opened.
-fn kill(kind: &str, pattern: Pattern, names: u64, batch_names: u64, directory: &Path) {
+fn kill(pattern: Pattern, names: u64, batch_names: u64, directory: &Path) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["fill", kind, if pattern == Pattern::Tree { "tree" } else { "random" }])
+        .args(["fill", if pattern == Pattern::Tree { "tree" } else { "random" }])
         .args([(names * 2).to_string(), batch_names.to_string(), directory.to_str().unwrap().to_owned()])
         .stdout(Stdio::null())
         .spawn()
@@ -241,17 +233,17 @@ fn kill(kind: &str, pattern: Pattern, names: u64, batch_names: u64, directory: &
         if cold {
             drop_pages(directory);
         }
-        print!("  after a kill{}: ", if cold { " and a stop, pages dropped" } else { "" });
-        part(&["reopen", kind, directory.to_str().unwrap()]);
+        println!("  after a kill{}:", if cold { " and a stop, pages dropped" } else { "" });
+        part(&["reopen", directory.to_str().unwrap()]);
     }
 }
 
-fn reopen(kind: &str, directory: &Path) {
+fn reopen(directory: &Path) {
     let began = Instant::now();
-    let store = open(kind, directory, CACHE_BYTES).unwrap();
+    let store = open(directory, cache_bytes()).unwrap();
     let opened = began.elapsed();
     let found = store.view().unwrap().value(b"z-applied").unwrap();
-    println!("opened in {opened:.1?}, first lookup after {:.1?} ({})", began.elapsed(), found.is_some());
+    println!("    opened in {opened:.1?}, first lookup after {:.1?} ({})", began.elapsed(), found.is_some());
 }
 
 /// User and system time of all threads of this process, those that ended included.
@@ -279,7 +271,7 @@ fn written_bytes() -> u64 {
 }
 
 /// All files under a directory.
-pub fn files(directory: &Path) -> Vec<PathBuf> {
+fn files(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).unwrap().flatten() {
         match entry.file_type() {

@@ -6,6 +6,7 @@
 
 use super::names::{Dice, Pattern, batch, key, value};
 use super::{commit, files, open};
+use larder::master::table::StateStore;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
@@ -16,18 +17,17 @@ use std::time::{Duration, Instant};
 
 const CACHE_BYTES: usize = 256 << 20;
 const BATCH: u64 = 5000;
-/// So many are in tables, and as many more in what fjall calls its journal.
 const NAMES: u64 = 30_000;
 
 /// Turns bits one at a time, and looks at all names after each.
-pub fn flips(kind: &str, count: u64) {
+pub fn flips(count: u64) {
     let place = tempfile::tempdir().unwrap();
     let (whole, damaged) = (place.path().join("whole"), place.path().join("damaged"));
-    fill(kind, &whole);
+    fill(&whole);
     let sizes: Vec<(PathBuf, u64)> =
         files(&whole).into_iter().map(|file| (file.clone(), file.metadata().unwrap().len())).collect();
     let total: u64 = sizes.iter().map(|(_, bytes)| bytes).sum();
-    println!("{kind}: {count} turned bits over {} files of {} KB", sizes.len(), total >> 10);
+    println!("{count} turned bits over {} files of {} KB", sizes.len(), total >> 10);
     let (dice, mut seen) = (Dice::new(5), BTreeMap::<&str, u64>::new());
     for _ in 0..count {
         let _ = std::fs::remove_dir_all(&damaged);
@@ -39,33 +39,30 @@ pub fn flips(kind: &str, count: u64) {
         let mut byte = [0];
         file.read_exact_at(&mut byte, at).unwrap();
         file.write_all_at(&[byte[0] ^ (1 << dice.below(8))], at).unwrap();
-        let outcome = look(kind, &damaged, NAMES);
+        let outcome = look(&damaged, NAMES);
         if !matches!(outcome, "all right" | "refused to open" | "error when read") {
             let name = path.strip_prefix(&damaged).unwrap().display();
             println!("  byte {at} of {name}: {outcome}");
         }
         *seen.entry(outcome).or_default() += 1;
     }
-    println!("  {kind}: {seen:?}");
+    println!("  {seen:?}");
 }
 
-fn fill(kind: &str, directory: &Path) {
+fn fill(directory: &Path) {
     let half = NAMES / 2;
     for first in [0, half] {
-        let store = open(kind, directory, CACHE_BYTES).unwrap();
+        let store = open(directory, CACHE_BYTES).unwrap();
         for first in (first..first + half).step_by(5000) {
-            commit(&*store, &batch(Pattern::Random, first, BATCH)).unwrap();
+            commit(&store, &batch(Pattern::Random, first, BATCH)).unwrap();
         }
         drop(store);
-        if first == 0 && kind == "fjall" {
-            super::fjall_store::write_tables(directory);
-        }
     }
 }
 
 /// Looks at a store in another process: what became of it.
-fn look(kind: &str, directory: &Path, names: u64) -> &'static str {
-    let mut child = itself(&["check", kind, directory.to_str().unwrap(), &names.to_string()]);
+fn look(directory: &Path, names: u64) -> &'static str {
+    let mut child = itself(&["check", directory.to_str().unwrap(), &names.to_string()]);
     let began = Instant::now();
     let ended = loop {
         if let Some(ended) = child.try_wait().unwrap() {
@@ -95,8 +92,8 @@ fn itself(arguments: &[&str]) -> Child {
 }
 
 /// Reads all names; the exit code says what was found.
-pub fn check(kind: &str, directory: &Path, names: u64) {
-    let Ok(store) = open(kind, directory, CACHE_BYTES) else { std::process::exit(10) };
+pub fn check(directory: &Path, names: u64) {
+    let Ok(store) = open(directory, CACHE_BYTES) else { std::process::exit(10) };
     let Ok(view) = store.view() else { std::process::exit(10) };
     let (mut missing, mut failed) = (0, false);
     for number in 0..names {
@@ -125,13 +122,13 @@ pub fn check(kind: &str, directory: &Path, names: u64) {
 }
 
 /// Commits batch after batch and says so; tries a batch that failed again.
-pub fn write(kind: &str, directory: &Path, first: u64, batches: u64) {
-    let store = open(kind, directory, CACHE_BYTES).unwrap();
+pub fn write(directory: &Path, first: u64, batches: u64) {
+    let store = open(directory, CACHE_BYTES).unwrap();
     let (mut failures, mut after) = (0, 0);
     let mut next = first;
     // After a failure a few more are enough.
     while next < batches * BATCH && failures < 12 && after < 3 {
-        let what = match commit(&*store, &batch(Pattern::Random, next, BATCH)) {
+        let what = match commit(&store, &batch(Pattern::Random, next, BATCH)) {
             Ok(()) => {
                 next += BATCH;
                 after += u64::from(failures > 0);
@@ -150,21 +147,21 @@ pub fn write(kind: &str, directory: &Path, first: u64, batches: u64) {
 }
 
 /// A full disk, and one that fails; as root.
-pub fn disk(kind: &str) {
-    full_disk(kind);
+pub fn disk() {
+    full_disk();
     match std::env::var("LARDER_BLOCK_FAULTS") {
         Ok(program) => {
             for rule in [r#"{"write": "EIO"}"#, r#"{"flush": "EIO"}"#, r#"{"write": "EIO", "flush": "EIO"}"#] {
-                failing_disk(kind, &program, rule);
+                failing_disk(&program, rule);
             }
         }
-        Err(_) => println!("{kind}: no LARDER_BLOCK_FAULTS, so no failing disk"),
+        Err(_) => println!("no LARDER_BLOCK_FAULTS, so no failing disk"),
     }
 }
 
 /// What a writer said until it ended; `midway` is called after so many acknowledged batches, or at the second failure.
-fn watch(kind: &str, directory: &Path, batches: u64, after: u64, midway: &mut dyn FnMut()) -> (u64, Vec<String>) {
-    let mut child = itself(&["write", kind, directory.to_str().unwrap(), "0", &batches.to_string()]);
+fn watch(directory: &Path, batches: u64, after: u64, midway: &mut dyn FnMut()) -> (u64, Vec<String>) {
+    let mut child = itself(&["write", directory.to_str().unwrap(), "0", &batches.to_string()]);
     let (mut acknowledged, mut failures, mut seen) = (0, Vec::<String>::new(), 0);
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
@@ -191,29 +188,32 @@ fn run(command: &str) -> bool {
     Command::new("sh").args(["-c", command]).stdout(Stdio::null()).status().unwrap().success()
 }
 
-fn full_disk(kind: &str) {
+fn full_disk() {
     let place = tempfile::tempdir().unwrap();
     let at = place.path().display();
     assert!(run(&format!(
         "truncate -s 160M {at}/image; mkfs.ext4 -q -F {at}/image; mkdir {at}/mnt; mount -o loop {at}/image {at}/mnt; fallocate -l 60M {at}/mnt/filler"
     )));
     let directory = place.path().join("mnt/store");
-    let (acknowledged, said) = watch(kind, &directory, 200, 1 << 40, &mut || assert!(run(&format!("rm {at}/mnt/filler"))));
-    println!("{kind}, full disk, room again after the second failure: acknowledged {acknowledged}; {said:?}");
-    println!("  opened again: {}", look(kind, &directory, acknowledged));
+    let (acknowledged, said) = watch(&directory, 200, 1 << 40, &mut || assert!(run(&format!("rm {at}/mnt/filler"))));
+    println!("Full disk, room again after the second failure: acknowledged {acknowledged}; {said:?}");
+    println!("  opened again: {}", look(&directory, acknowledged));
     assert!(run(&format!("umount {at}/mnt; mount -o loop {at}/image {at}/mnt")));
-    println!("  mounted anew: {}", look(kind, &directory, acknowledged));
+    println!("  mounted anew: {}", look(&directory, acknowledged));
     assert!(run(&format!("umount {at}/mnt")));
 }
 
-fn failing_disk(kind: &str, program: &str, rule: &str) {
+fn failing_disk(program: &str, rule: &str) {
     let place = tempfile::tempdir().unwrap();
     let (path, at) = (place.path(), place.path().display());
     assert!(run(&format!(
         "cd {at}; truncate -s 400M backing; mkdir fuse mnt; echo '{{}}' > rules; mkfs.ext4 -q -F backing"
     )));
     let mut server = Command::new(program);
-    server.args([path.join("fuse"), path.join("backing"), path.join("rules")]).stdout(Stdio::null()).stderr(Stdio::null());
+    server
+        .args([path.join("fuse"), path.join("backing"), path.join("rules")])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let mut server = server.spawn().unwrap();
     while !path.join("fuse/disk.img").exists() {
         std::thread::sleep(Duration::from_millis(50));
@@ -224,11 +224,11 @@ fn failing_disk(kind: &str, program: &str, rule: &str) {
         std::fs::rename(path.join("rules.new"), path.join("rules")).unwrap();
     };
     let directory = path.join("mnt/store");
-    let (acknowledged, said) = watch(kind, &directory, 30, 5, &mut || set(rule));
-    println!("{kind}, {rule} after 5 batches: acknowledged {acknowledged}; {said:?}");
+    let (acknowledged, said) = watch(&directory, 30, 5, &mut || set(rule));
+    println!("{rule} after 5 batches: acknowledged {acknowledged}; {said:?}");
     set("{}");
     assert!(run(&format!("cd {at}; umount mnt; mount $(cat loop) mnt")));
-    println!("  healthy again, mounted anew: {}", look(kind, &directory, acknowledged));
+    println!("  healthy again, mounted anew: {}", look(&directory, acknowledged));
     run(&format!("cd {at}; umount mnt; losetup -d $(cat loop); umount fuse"));
     let _ = server.kill();
     let _ = server.wait();
