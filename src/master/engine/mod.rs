@@ -234,6 +234,10 @@ impl Master {
     pub fn close(&self) {
         let Inner::Running(running) = &self.0 else { return };
         running.shared.stopping.store(true, Ordering::Release);
+        for _ in 0..running.shared.settings.readers {
+            // Something to do ends a reader's wait. A full queue does so too.
+            self.ask(Question::Removal(0), Moment::NEVER, Completion::new(|_| ()));
+        }
         for thread in std::mem::take(&mut *running.threads.lock()) {
             // A panic was logged when it happened.
             drop(thread.join());

@@ -66,10 +66,9 @@ pub(super) struct Asked {
 }
 
 pub(super) fn run(shared: &Arc<Shared>, queue: &QueueReceiver<Asked>, again: &QueueSender<Asked>) {
-    loop {
+    while !shared.stopping.load(Ordering::Acquire) {
         match queue.receive_for(LOOK_UP) {
             Ok(Some(asked)) => answer(shared, asked, again),
-            Ok(None) if shared.stopping.load(Ordering::Acquire) => return,
             Ok(None) => {}
             Err(Closed) => return,
         }

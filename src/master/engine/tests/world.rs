@@ -24,7 +24,13 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn settings(checkpoint_every: Duration) -> MasterSettings {
     let log = LogOptions { segment_bytes: 256 << 10, fill_ahead_bytes: 16 << 10, ..LogOptions::default() };
-    MasterSettings { checkpoint_every, log, store_cache_bytes: 1 << 20, hot_bytes: 1 << 20, ..MasterSettings::default() }
+    MasterSettings {
+        checkpoint_every,
+        log,
+        store_cache_bytes: 1 << 20,
+        hot_bytes: 1 << 20,
+        ..MasterSettings::default()
+    }
 }
 
 pub fn open(disk: &Arc<dyn Disk>, settings: MasterSettings) -> Result<Master, StateError> {
