@@ -2,9 +2,11 @@
 //!
 //! Posted to by any thread, drained by its owner. Always: a post never waits and never fails, because its place was
 //! taken when the work was submitted; places taken plus free is the capacity. The owner is woken only when it has
-//! said that it is about to sleep, and only by the first post since.
+//! said that it is about to sleep, and only by the first post since. A worker that ends a whole group posts within
+//! [`together`], and the owner is woken after the last: woken by the first it would answer them one by one.
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,6 +15,38 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub trait Wake: Send + Sync {
     /// Makes the owner's current or next sleep end at once.
     fn wake(&self);
+}
+
+thread_local! {
+    /// The mailboxes that were posted to within [`together`], each once.
+    static POSTED: RefCell<Option<Vec<Arc<dyn Sleeper>>>> = const { RefCell::new(None) };
+}
+
+/// An owner that may sleep.
+trait Sleeper {
+    fn end_sleep(&self);
+}
+
+impl<T: Send + 'static> Sleeper for Mailbox<T> {
+    fn end_sleep(&self) {
+        self.wake_if_asleep();
+    }
+}
+
+/// Runs `post`, and wakes the owners of the mailboxes that it posted to once it is done. To be used where nothing in it
+/// waits.
+pub fn together<R>(post: impl FnOnce() -> R) -> R {
+    /// Also when `post` panics, nobody is left asleep over what was posted.
+    struct Wakes;
+    impl Drop for Wakes {
+        fn drop(&mut self) {
+            let posted = POSTED.with_borrow_mut(Option::take);
+            posted.into_iter().flatten().for_each(|mailbox| mailbox.end_sleep());
+        }
+    }
+    POSTED.with_borrow_mut(|posted| _ = posted.get_or_insert_default());
+    let _wakes = Wakes;
+    post()
 }
 
 /// The shared side of a mailbox.
@@ -126,15 +160,28 @@ pub struct Place<T> {
     open: bool,
 }
 
-impl<T> Place<T> {
-    /// Posts the message, and wakes the owner if it sleeps.
+impl<T: Send + 'static> Place<T> {
+    /// Posts the message, and wakes the owner if it sleeps; within [`together`] later.
     pub fn post(mut self, message: T) {
         self.open = false;
         // The channel holds `capacity` messages and a place is taken for each, so this cannot be full; the receiver
         // lives in the mailbox that this place keeps alive.
         let sent = self.mailbox.sender.try_send(message);
         debug_assert!(sent.is_ok(), "a place is room in the channel");
-        self.mailbox.wake_if_asleep();
+        let is_noted = POSTED.with_borrow_mut(|posted| match posted {
+            Some(posted) => {
+                let address = Arc::as_ptr(&self.mailbox).cast::<()>();
+                if !posted.iter().any(|noted| Arc::as_ptr(noted).cast::<()>() == address) {
+                    let mailbox: Arc<dyn Sleeper> = Arc::<Mailbox<T>>::clone(&self.mailbox);
+                    posted.push(mailbox);
+                }
+                true
+            }
+            None => false,
+        });
+        if !is_noted {
+            self.mailbox.wake_if_asleep();
+        }
     }
 }
 
@@ -157,6 +204,39 @@ mod tests {
         fn wake(&self) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
+    }
+
+    #[test]
+    fn what_is_posted_together_wakes_at_the_end() {
+        let (wakes, other_wakes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let mailbox = Mailbox::new(8, Box::new(Counted(Arc::clone(&wakes))));
+        let other = Mailbox::new(8, Box::new(Counted(Arc::clone(&other_wakes))));
+        assert!(mailbox.fall_asleep() && other.fall_asleep());
+        together(|| {
+            for number in 0..3 {
+                mailbox.place().unwrap().post(number);
+                other.place().unwrap().post(number);
+            }
+            assert_eq!((wakes.load(Ordering::SeqCst), other_wakes.load(Ordering::SeqCst)), (0, 0));
+            assert_eq!(mailbox.depth(), 3);
+        });
+        assert_eq!((wakes.load(Ordering::SeqCst), other_wakes.load(Ordering::SeqCst)), (1, 1));
+        mailbox.awake();
+        assert!(!mailbox.fall_asleep(), "messages are here");
+        // Outside of it a post wakes at once, also after a panic within it.
+        let mailbox = Mailbox::new(8, Box::new(Counted(Arc::clone(&wakes))));
+        assert!(mailbox.fall_asleep());
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            together(|| {
+                mailbox.place().unwrap().post(1);
+                panic!("amid the posts");
+            })
+        }));
+        assert!(panicked.is_err() && wakes.load(Ordering::SeqCst) == 2);
+        _ = mailbox.take();
+        assert!(mailbox.fall_asleep());
+        mailbox.place().unwrap().post(2);
+        assert_eq!(wakes.load(Ordering::SeqCst), 3);
     }
 
     #[test]

@@ -43,6 +43,12 @@ impl Handler {
     }
 
     fn put(&mut self, put: Put, call: Call<'_>) -> Outcome<Operation> {
+        if put.origin.session != 0 && self.names.master.is_closed(put.origin.session) {
+            return Outcome::Answered(Answer::refused(
+                Status::SessionUnknown,
+                format!("session {} is closed: open another, and put the chunk in it", put.origin.session),
+            ));
+        }
         let cookie = match self.random.number() {
             Ok(number) => Cookie(number),
             Err(error) => {

@@ -7,9 +7,9 @@
 
 use crate::base::clock::{Clock, Moment};
 use crate::base::completion::Completion;
-use crate::base::ids::ObjectId;
+use crate::base::ids::{ObjectId, Origin};
 use crate::base::thread;
-use crate::io::{DeleteBy, DeleteEnd, DiskState, Disks, Found, Views};
+use crate::io::{DeleteBy, DeleteEnd, DiskState, Disks, Found, Uploads, Views};
 use crate::master::{Command, Master, TombstoneKey};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
@@ -26,6 +26,11 @@ const IDS_MAX: usize = 1024;
 const WAIT_WHEN_FULL: Duration = Duration::from_secs(10);
 /// A delete, or the command that takes entries off the list, may take so long.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often closed sessions are looked at.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+/// A chunk reaches its disk at most so long after its session was closed: far above any deadline's rest in a queue.
+const SEARCH_MARGIN: Duration = Duration::from_secs(600);
 
 /// The thread.
 pub struct Tombstones {
@@ -45,6 +50,7 @@ impl Tombstones {
     /// # Errors
     /// That of the kernel, when it gives no thread.
     pub fn start(disks: &Arc<Disks>, master: &Arc<Master>, clock: &Arc<dyn Clock>, wait: Duration) -> io::Result<Self> {
+        disks.collect(Arc::new(DeadChunks(Arc::clone(master))));
         let (stop, stopped) = bounded(0);
         let sweeper = Sweeper {
             disks: Arc::clone(disks),
@@ -53,6 +59,7 @@ impl Tombstones {
             wait,
             after: None,
             views: Views::default(),
+            forgot: clock.now(),
         };
         let thread = thread::spawn("tombstones", move || sweeper.run(&stopped))?;
         Ok(Self { thread: Mutex::new(Some(thread)), stop: Mutex::new(Some(stop)) })
@@ -68,6 +75,19 @@ impl Tombstones {
     }
 }
 
+/// Tells the scrub which chunks are garbage.
+struct DeadChunks(Arc<Master>);
+
+impl Uploads for DeadChunks {
+    fn is_dead(&self, origin: Origin) -> bool {
+        self.0.is_dead(origin)
+    }
+
+    fn is_sure(&self) -> bool {
+        self.0.is_well()
+    }
+}
+
 struct Sweeper {
     disks: Arc<Disks>,
     master: Arc<Master>,
@@ -76,6 +96,8 @@ struct Sweeper {
     /// Where the list was left: what could not be deleted is passed over until the next round.
     after: Option<TombstoneKey>,
     views: Views,
+    /// When closed sessions were looked at.
+    forgot: Moment,
 }
 
 impl Sweeper {
@@ -83,6 +105,7 @@ impl Sweeper {
         let mut pause = Duration::ZERO;
         while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
             pause = if self.some() { Duration::ZERO } else { LOOK_EVERY };
+            self.forget_if_due();
         }
     }
 
@@ -120,7 +143,7 @@ impl Sweeper {
             }
         }
         let gone: Vec<_> = due.into_iter().zip(is_gone).filter(|(_, gone)| *gone).map(|((key, _), _)| key).collect();
-        self.take_off(gone)
+        gone.is_empty() || self.done(Command::TombstonesWritten(gone))
     }
 
     /// Deletes an object; `tell` learns whether it is gone.
@@ -144,15 +167,30 @@ impl Sweeper {
         }
     }
 
-    /// Takes entries off the list; true if that is known to be done.
-    fn take_off(&self, keys: Vec<TombstoneKey>) -> bool {
-        if keys.is_empty() {
-            return true;
+    /// Closed sessions are forgotten when every disk was searched for their dead chunks. The margin is for what was on its
+    /// way to a disk when its session was closed.
+    fn forget_if_due(&mut self) {
+        let now = self.clock.now();
+        if now < self.forgot + FORGET_EVERY || self.master.refuses_change().is_some() {
+            return;
         }
+        self.forgot = now;
+        let margin_ms = u64::try_from(SEARCH_MARGIN.as_millis()).unwrap_or(u64::MAX);
+        let Some(until_ms) = self.disks.searched_since().and_then(|since_ms| since_ms.checked_sub(margin_ms)) else {
+            return;
+        };
+        let sessions = self.master.sessions_closed_until(until_ms);
+        if !sessions.is_empty() {
+            self.done(Command::ForgetSessions(sessions));
+        }
+    }
+
+    /// Has a command carried out; true if that is known to be done.
+    fn done(&self, command: Command) -> bool {
         let (tell, done) = bounded(1);
         let deadline = self.clock.now() + PATIENCE;
         let completion = Completion::new(move |end: crate::master::MasterEnd| _ = tell.try_send(end.is_ok()));
-        self.master.submit(Command::TombstonesWritten(keys), deadline, completion);
+        self.master.submit(command, deadline, completion);
         done.recv().unwrap_or(false)
     }
 }

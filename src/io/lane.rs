@@ -13,6 +13,7 @@ use crate::base::clock::Moment;
 use crate::base::completion::Completion;
 use crate::base::ids::{ContentHash, Sequence, VolumeId};
 use crate::base::limits::GROUP_NEEDLES_MAX;
+use crate::base::mailbox::together;
 use crate::base::queue::{Closed, QueueReceiver};
 use crate::store::{AppendError, Appended, Appender, Entry, VolumeNumbers};
 use std::io;
@@ -260,16 +261,14 @@ impl Lane {
         // The room of the bodies comes back before their answers are on the way.
         drop(group.entries);
         match appended {
-            Ok(appended) => {
+            Ok(appended) => together(|| {
                 for (end, appended) in group.ends.into_iter().zip(appended) {
                     self.end(end, Ok(appended), group.sync);
                 }
-            }
+            }),
             Err(error) => {
                 self.note(&error);
-                for end in group.ends {
-                    self.end(end, Err(&error), false);
-                }
+                together(|| group.ends.into_iter().for_each(|end| self.end(end, Err(&error), false)));
             }
         }
         // The deletes of a group whose objects found no place.

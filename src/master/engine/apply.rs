@@ -7,6 +7,7 @@
 use super::checkpoint::{Checkpoint, Checkpoints};
 use super::shared::{Logged, Shared};
 use crate::base::clock::Moment;
+use crate::base::mailbox::together;
 use crate::master::StateError;
 use crate::master::command::{Command, Group};
 use crate::master::consensus::{Applied, Committed};
@@ -143,11 +144,13 @@ impl Applier {
         let facts = self.namespace.facts();
         self.shared.removal.store(self.namespace.removal_pending().unwrap_or(0), Ordering::Release);
         *self.shared.facts.lock() = facts;
-        for (done, end) in group.done.into_iter().zip(ends) {
-            if let Some(done) = done {
-                done.complete(end);
+        together(|| {
+            for (done, end) in group.done.into_iter().zip(ends) {
+                if let Some(done) = done {
+                    done.complete(end);
+                }
             }
-        }
+        });
         if !group.commands.is_empty() {
             self.shared.metrics.apply.record(self.shared.clock.now().since(began));
         }
@@ -189,6 +192,7 @@ impl Applier {
         let mut transaction = self.shared.layers.begin();
         self.namespace.store(&mut transaction);
         transaction.publish(false);
+        *self.shared.dead.write() = self.namespace.dead_numbers();
         self.shared.silent_since_ms.store(self.namespace.silent_since_ms(), Ordering::Relaxed);
         let (index, term) = self.namespace.applied();
         let applied = Applied { index, term };

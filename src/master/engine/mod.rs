@@ -33,7 +33,7 @@ use super::store::{EmbeddedStore, StoreOptions};
 use super::{StateError, layers::Layers, table::StateStore};
 use crate::base::clock::{Clock, Moment};
 use crate::base::completion::Completion;
-use crate::base::ids::ObjectId;
+use crate::base::ids::{ObjectId, Origin};
 use crate::base::queue::{QueueSender, queue};
 use crate::disk::{Disk, Lock};
 use crate::metrics::MasterMetrics;
@@ -55,6 +55,8 @@ const STORE_NAME: &str = "state";
 const LOCK_NAME: &str = "lock";
 /// What a command counts in the bytes of its queue, besides its paths and chunks.
 const COMMAND_BYTES: usize = 256;
+/// Sessions that are forgotten by one command.
+const SESSIONS_AT_ONCE: usize = 4096;
 /// Bytes of questions that may wait.
 const QUESTION_BYTES_MAX: usize = 16 << 20;
 /// Steps until the only voter leads; each is a write and a sync at most.
@@ -117,7 +119,7 @@ impl Master {
         let applied = Applied { index, term };
         let (mut consensus, report) = Consensus::open(disk, owner, applied, &settings.log)?;
         tell(&place, &report);
-        let shared = Arc::new(Shared::new(settings, layers, namespace.facts(), clock, metrics));
+        let shared = Arc::new(Shared::new(settings, layers, &namespace, clock, metrics));
         shared.store_bytes.store(store.bytes(), Ordering::Relaxed);
         *shared.durable.lock() = applied;
         let no_thread = |error| StateError::io("a thread of the master", error);
@@ -219,6 +221,41 @@ impl Master {
     ) -> Result<Vec<(TombstoneKey, Vec<ObjectId>)>, StateError> {
         let Inner::Running(Running { shared, .. }) = &self.0 else { return Ok(Vec::new()) };
         tombstones_due(&shared.layers, after, shared.clock.wall_ms(), milliseconds(wait), ids_max)
+    }
+
+    /// Whether a chunk that was put under this origin will never belong to a file. `false` also of what is not known.
+    #[must_use]
+    pub fn is_dead(&self, origin: Origin) -> bool {
+        match &self.0 {
+            Inner::Running(running) => running.shared.dead.read().is_dead(origin),
+            Inner::Out(_) => false,
+        }
+    }
+
+    /// Whether this session is known to be closed: what is put under it now will never belong to a file. Processor thread.
+    #[must_use]
+    pub fn is_closed(&self, session: u64) -> bool {
+        match &self.0 {
+            Inner::Running(running) => running.shared.dead.read().is_closed(session),
+            Inner::Out(_) => false,
+        }
+    }
+
+    /// Closed sessions that ended before a time, in milliseconds since 1970; some of them, when they are many.
+    #[must_use]
+    pub fn sessions_closed_until(&self, time_ms: u64) -> Vec<u64> {
+        match &self.0 {
+            Inner::Running(running) => {
+                running.shared.dead.read().closed_until(time_ms).take(SESSIONS_AT_ONCE).collect()
+            }
+            Inner::Out(_) => Vec::new(),
+        }
+    }
+
+    /// Whether what [`is_dead`](Self::is_dead) denies is known to be alive: the state is there, and follows the log.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        matches!(&self.0, Inner::Running(running) if !running.shared.role.has_ended())
     }
 
     /// The master at a glance.

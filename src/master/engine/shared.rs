@@ -12,10 +12,10 @@ use crate::master::command::Command;
 use crate::master::consensus::{Applied, ConsensusStatus};
 use crate::master::hot::HotNames;
 use crate::master::layers::Layers;
-use crate::master::namespace::NamespaceFacts;
+use crate::master::namespace::{DeadNumbers, Namespace, NamespaceFacts};
 use crate::metrics::MasterMetrics;
 use crate::request::{NameAnswer, Refusal};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -52,6 +52,8 @@ pub(super) struct Shared {
     pub(super) hot: HotNames<HotName>,
     /// The apply thread's counts after the last group.
     pub(super) facts: Mutex<NamespaceFacts>,
+    /// Whose chunks are garbage, as of the last checkpoint: a number that is dead stays so. Apply thread.
+    pub(super) dead: RwLock<DeadNumbers>,
     /// The first removal that has something left to do, or 0. Apply thread.
     pub(super) removal: AtomicU64,
     /// What the log may be cut below: the entry that the last durable checkpoint ends with. Checkpoint thread.
@@ -71,7 +73,7 @@ impl Shared {
     pub(super) fn new(
         settings: MasterSettings,
         layers: Layers,
-        facts: NamespaceFacts,
+        namespace: &Namespace,
         clock: &Arc<dyn Clock>,
         metrics: &Arc<MasterMetrics>,
     ) -> Self {
@@ -82,7 +84,8 @@ impl Shared {
             metrics: Arc::clone(metrics),
             role: Role::default(),
             layers,
-            facts: Mutex::new(facts),
+            facts: Mutex::new(namespace.facts()),
+            dead: RwLock::new(namespace.dead_numbers()),
             removal: AtomicU64::new(0),
             durable: Mutex::new(Applied::default()),
             log: Mutex::new(ConsensusStatus::default()),

@@ -44,6 +44,12 @@ impl DeadNumbers {
         self.closed.get(&origin.session).is_some_and(|session| !session.finished.contains(origin.number))
     }
 
+    /// Whether a session is closed, and not forgotten.
+    #[must_use]
+    pub fn is_closed(&self, session: u64) -> bool {
+        self.closed.contains_key(&session)
+    }
+
     /// Sessions that were closed until then: when every disk was searched since, they can be forgotten.
     pub fn closed_until(&self, time_ms: u64) -> impl Iterator<Item = u64> {
         self.closed.iter().filter(move |(_, closed)| closed.closed_ms <= time_ms).map(|(session, _)| *session)

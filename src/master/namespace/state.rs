@@ -72,6 +72,9 @@ pub struct NamespaceFacts {
     pub digest: u128,
 }
 
+/// Numbers of sessions for each millisecond, as a power of two: 2^53, which every language can count to, lasts for centuries.
+const SESSIONS_PER_MS_LOG2: u32 = 10;
+
 /// What an open session is told, unless the node is configured otherwise: a day.
 const SILENT_MS_MAX_DEFAULT: u64 = 24 * 3600 * 1000;
 
@@ -205,9 +208,11 @@ impl Namespace {
             }
             Command::TombstonesWritten(keys) => self.tombstones_written(table, keys)?,
             Command::OpenSession => {
-                let session = self.meta.next_session;
+                // Not from 1 on: a namespace that was made anew, or restored, must not give out again what chunks of its
+                // former life were put under, or it would take them for its own garbage.
+                let session = self.meta.next_session.max(now_ms << SESSIONS_PER_MS_LOG2);
                 self.sessions.open(session, now_ms)?;
-                self.meta.next_session += 1;
+                self.meta.next_session = session + 1;
                 self.digest(&[b"opened", &session.to_le_bytes()]);
                 return Ok(NameAnswer::Session(Session { session, silent_ms_max: self.silent_ms_max }));
             }

@@ -32,9 +32,9 @@ fn change(dice: &mut Dice, number: u64) -> Command {
         1 => format!("/a{}/b{}", dice.below(6), dice.below(6)),
         _ => format!("/a{}/b{}/c{}", dice.below(6), dice.below(6), dice.below(20)),
     };
-    let id = Origin { session: 1, number };
+    let id = Origin { session: first_session(), number };
     let change = match dice.below(10) {
-        0..4 => return commit(1, number, &name(dice)),
+        0..4 => return commit(first_session(), number, &name(dice)),
         4 => Checked::MakeDirectory { path: path(&name(dice)), parents: dice.below(2) == 0 },
         5 | 6 => Checked::Rename {
             from: path(&name(dice)),
@@ -43,7 +43,7 @@ fn change(dice: &mut Dice, number: u64) -> Command {
             condition: Condition::Any,
         },
         // Repeats a number: the answer of before comes again, and nothing happens.
-        7 if number > 1 => return commit(1, number - 1, &name(dice)),
+        7 if number > 1 => return commit(first_session(), number - 1, &name(dice)),
         _ => Checked::Remove { path: path(&name(dice)), tree: false, condition: Condition::Any },
     };
     Command::Change { id, change }

@@ -38,6 +38,11 @@ pub fn open(disk: &Arc<dyn Disk>, settings: MasterSettings) -> Result<Master, St
     Master::open(Arc::clone(disk), OWNER, settings, &clock, &Arc::default())
 }
 
+/// The first session of a namespace whose clock stands still.
+pub fn first_session() -> u64 {
+    ManualClock::default().wall_ms() << 10
+}
+
 pub fn path(text: &str) -> NamePath {
     NamePath::parse(text.as_bytes()).unwrap()
 }

@@ -130,13 +130,13 @@ fn the_number_of_open_sessions_is_bounded() {
     let mut table = MapTable::default();
     let mut names = Namespace::load(&table).unwrap();
     let mut open =
-        |names: &mut Namespace| names.apply(&mut table, &Command::OpenSession, 1, &mut Touched::default()).unwrap();
+        |names: &mut Namespace| names.apply(&mut table, &Command::OpenSession, 0, &mut Touched::default()).unwrap();
     for _ in 0..SESSIONS_OPEN_MAX {
         open(&mut names).unwrap();
     }
     assert_eq!(open(&mut names).unwrap_err().status, Status::Busy);
     let mut other = MapTable::default();
-    names.apply(&mut other, &Command::CloseSession(5), 1, &mut Touched::default()).unwrap().unwrap();
+    names.apply(&mut other, &Command::CloseSession(5), 0, &mut Touched::default()).unwrap().unwrap();
     let NameAnswer::Session(session) = open(&mut names).unwrap() else { panic!("no session") };
     assert_eq!(session.session, SESSIONS_OPEN_MAX as u64 + 1);
 }
@@ -145,7 +145,7 @@ fn the_number_of_open_sessions_is_bounded() {
 fn the_number_of_closed_sessions_is_bounded() {
     let mut table = MapTable::default();
     let mut names = Namespace::load(&table).unwrap();
-    let mut run = |command| names.apply(&mut table, &command, 1, &mut Touched::default()).unwrap().unwrap();
+    let mut run = |command| names.apply(&mut table, &command, 0, &mut Touched::default()).unwrap().unwrap();
     for session in 1..=SESSIONS_CLOSED_MAX as u64 + 2 {
         run(Command::OpenSession);
         run(Command::CloseSession(session));
@@ -153,4 +153,18 @@ fn the_number_of_closed_sessions_is_bounded() {
     let (facts, dead) = (names.facts(), names.dead_numbers());
     assert_eq!((facts.sessions_closed, facts.sessions_forgotten_early), (SESSIONS_CLOSED_MAX, 2));
     assert!(!dead.is_dead(origin(2, 1)) && dead.is_dead(origin(3, 1)));
+}
+
+#[test]
+fn a_namespace_that_is_made_anew_gives_out_other_sessions() {
+    let session = |time_ms| {
+        let mut table = MapTable::default();
+        let mut names = Namespace::load(&table).unwrap();
+        match names.apply(&mut table, &Command::OpenSession, time_ms, &mut Touched::default()).unwrap().unwrap() {
+            NameAnswer::Session(session) => session.session,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(session(1_700_000_000_001) > session(1_700_000_000_000));
+    assert!(session(4_000_000_000_000) < 1 << 53, "every language can count to it until the year 2096");
 }
