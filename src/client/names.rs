@@ -93,13 +93,17 @@ impl Client {
         self.send(Request::Name(NameOperation::Change(Box::new(request))), read_changed)
     }
 
-    /// Opens or renews a session.
-    pub(super) fn session(&self, act: SessionAct) -> Result<Session, ClientError> {
+    /// Opens or renews a session whose numbers the caller gives out; a [`NameSession`](super::NameSession) does that for
+    /// most.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn session(&self, act: SessionAct) -> Result<Session, ClientError> {
         self.send(Request::Name(NameOperation::Session(act)), read_session).wait()
     }
 
     /// Closes a session, without waiting.
-    pub(super) fn submit_close(&self, session: u64) -> Ticket<()> {
+    pub fn submit_close(&self, session: u64) -> Ticket<()> {
         self.send(Request::Name(NameOperation::Session(SessionAct::Close(session))), read_closed)
     }
 

@@ -75,3 +75,10 @@ pub fn assert_at_rest(node: &Node) {
             && disks
     });
 }
+
+/// A node with names, whose metadata lie on a disk of their own.
+pub fn with_names(configuration: &Configuration, disk: Arc<dyn Disk>, meta: Arc<dyn Disk>) -> Node {
+    let meta: larder::node::MetaDirectory = Box::new(move || Ok(meta));
+    Node::start_in(configuration, vec![larder::io::Directory::of(disk)], Some(meta), Arc::default())
+        .expect("the node starts")
+}
