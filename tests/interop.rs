@@ -12,7 +12,7 @@ use larder::node::Node;
 use std::path::Path;
 use std::process::{Command, Output};
 use support::content;
-use support::node::{assert_at_rest, client, configuration, on_directories};
+use support::node::{assert_at_rest, client, configuration, on_directories, with_names};
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop");
 
@@ -76,6 +76,16 @@ fn what_one_language_stores_the_other_reads() {
     }
     assert_eq!(read, 200);
     drop(client);
+    assert_at_rest(&node);
+    node.stop();
+}
+
+#[test]
+fn names_do_in_another_language_what_the_page_says() {
+    let (disk, meta) = (larder::disk::MemoryDisk::new(), larder::disk::MemoryDisk::new());
+    let node = with_names(&configuration(), std::sync::Arc::new(disk), std::sync::Arc::new(meta));
+    let Some(output) = drive(&node, &["--names", "--files", "1"]) else { return };
+    assert_success(&output);
     assert_at_rest(&node);
     node.stop();
 }

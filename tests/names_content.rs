@@ -126,7 +126,7 @@ fn content_that_lost_its_name_goes_and_no_other() {
     assert!(client.stat(by_id).is_ok());
     assert!(new.iter().chain(&moved).all(|id| client.stat(*id).is_ok()), "what has a name stays");
     let mut back = Vec::new();
-    client.download(&path("/d/file"), &mut back, &Default::default()).unwrap();
+    client.download(&path("/d/file"), &mut back, Default::default()).unwrap();
     assert!(back == content(2, CHUNK + 7));
     drop((session, client));
     assert_at_rest(&node);
