@@ -229,3 +229,89 @@ fn an_interrupted_get_of_a_tree_leaves_no_half_file() {
         assert!(found.as_ref() == Some(&content), "{name:?} is not whole");
     }
 }
+
+/// Regular files of a real tree, with odd names, empty files and one of 400 MB beside them.
+fn real_tree(root: &Path) -> usize {
+    let from = std::env::var_os("LARDER_TREE").map_or_else(|| PathBuf::from("/usr/share"), PathBuf::from);
+    let (mut left, mut files) = (vec![from.clone()], 0);
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            let kind = fs::symlink_metadata(&path).unwrap().file_type();
+            if kind.is_dir() {
+                left.push(path);
+            } else if kind.is_file() && path.to_str().is_some() {
+                let to = root.join(path.strip_prefix(&from).unwrap());
+                fs::create_dir_all(to.parent().unwrap()).unwrap();
+                fs::copy(&path, &to).unwrap();
+                files += 1;
+            }
+        }
+    }
+    let mut large = fs::File::create(root.join("large")).unwrap();
+    for n in 0..400u32 {
+        std::io::Write::write_all(&mut large, &n.to_le_bytes().repeat(250_000)).unwrap();
+    }
+    for (name, content) in
+        [("odd/ a b\u{a0}", "odd"), ("odd/\u{1f980}\u{301}'\"$(x)", ""), ("odd/-r", "dash"), ("odd/empty", "")]
+    {
+        write(root, name, content.as_bytes());
+    }
+    files + 5
+}
+
+/// What `diff -rq` says of two directories.
+fn difference(one: &Path, other: &Path) -> String {
+    let output = std::process::Command::new("diff").arg("-rq").args([one, other]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+#[ignore = "it takes minutes and some 3 GB: cargo test --release --test names -- --ignored --nocapture; LARDER_TREE names the tree"]
+fn a_real_tree_goes_there_and_back_also_through_a_kill() {
+    let place = tempfile::tempdir().unwrap();
+    let here = place.path().join("here");
+    let files = real_tree(&here);
+    let here_text = here.display().to_string();
+    let back = |name: &str| place.path().join(name);
+    let mut node = Node::start();
+    let began = std::time::Instant::now();
+    assert_eq!(node.run(&["put", "-r", &here_text, "/t"]).code, 0);
+    println!("{files} files put in {:.1?}", began.elapsed());
+    assert_eq!(node.run(&["ls", "-r", "/t"]).out.lines().filter(|line| !line.ends_with('/')).count(), files);
+    let began = std::time::Instant::now();
+    assert_eq!(node.run(&["get", "-r", "/t", &back("first").display().to_string()]).code, 0);
+    println!("got back in {:.1?}", began.elapsed());
+    assert_eq!(difference(&here, &back("first")), "");
+    fs::remove_dir_all(back("first")).unwrap();
+
+    // The same under another name, and the node dies when a third is there.
+    let arguments = ["put", "-r", &here_text, "/killed", "--server", node.address(), "--timeout-ms", "5000"];
+    let mut child = spawn(&arguments, Stdio::null());
+    let there = |node: &Node| node.run(&["du", "--json", "/killed"]);
+    programs::eventually("a third of the files is there", || {
+        let ran = there(&node);
+        ran.code == 0 && json(&ran)["files"].as_u64().unwrap_or(0) as usize > files / 3
+    });
+    node.kill();
+    child.wait().unwrap();
+    let began = std::time::Instant::now();
+    node.start_again();
+    println!("started after the kill in {:.1?}", began.elapsed());
+    assert_eq!(node.run(&["get", "-r", "/killed", &back("part").display().to_string()]).code, 0);
+    let told = difference(&here, &back("part"));
+    assert!(told.lines().all(|line| line.starts_with("Only in") && !line.contains("/part")), "not whole: {told}");
+    println!("{} names were not there yet", told.lines().count());
+    fs::remove_dir_all(back("part")).unwrap();
+    let sync = node.run(&["sync", &here_text, "/killed"]);
+    assert_eq!(sync.code, 0, "{}", sync.err);
+    println!("the second run: {}", sync.out.trim());
+    assert_eq!(node.run(&["get", "-r", "/killed", &back("second").display().to_string()]).code, 0);
+    assert_eq!(difference(&here, &back("second")), "");
+    let status = json(&node.run(&["status", "--json"]));
+    println!("budget for bodies: {}", status["memory"]["budget_in"]);
+    assert!(
+        status["memory"]["budget_in"]["peak_bytes"].as_u64()
+            <= status["memory"]["budget_in"]["capacity_bytes"].as_u64()
+    );
+}

@@ -42,6 +42,12 @@ collect-unnamed lib store::tests::named io::scrub::collection
 collect-by-number lib io::scrub::collection
 count-failed-collect lib io::scrub::collection
 pass-ahead-of-deletes lib io::scrub::collection::a_pass_that
+log-without-sync lib master::engine::tests::crash
+keep-hot-names lib master::engine::tests::serving::a_lookup_after_an_answer
+make-twice lib master::namespace master::engine::tests::crash
+commit-chunk-twice names_content a_commit_takes_only_what_was_put_for_it
+commit-foreign-chunk names_content a_commit_takes_only_what_was_put_for_it
+forget-old-content names_content content_that_lost_its_name
 "
 # More than any row takes; a test that hangs is not one that says what is wrong.
 limit=600

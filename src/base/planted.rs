@@ -94,6 +94,18 @@ bugs! {
     CountFailedCollect = "count-failed-collect",
     /// Where a pass is runs ahead of the deletes behind it.
     PassAheadOfDeletes = "pass-ahead-of-deletes",
+    /// A group of names is acknowledged without the sync of the log.
+    LogWithoutSync = "log-without-sync",
+    /// Hot names are not forgotten when they change.
+    KeepHotNames = "keep-hot-names",
+    /// A change that is sent again is made again.
+    MakeTwice = "make-twice",
+    /// A chunk that is in a file may be committed again.
+    CommitChunkTwice = "commit-chunk-twice",
+    /// A chunk of any session may be committed.
+    CommitForeignChunk = "commit-foreign-chunk",
+    /// Content that was replaced is not put on the to-do list of tombstones.
+    ForgetOldContent = "forget-old-content",
 }
 
 /// Whether this bug is on.

@@ -8,6 +8,7 @@ use super::checkpoint::{Checkpoint, Checkpoints};
 use super::shared::{Logged, Shared};
 use crate::base::clock::Moment;
 use crate::base::mailbox::together;
+use crate::base::planted::{self, Bug};
 use crate::master::StateError;
 use crate::master::command::{Command, Group};
 use crate::master::consensus::{Applied, Committed};
@@ -162,7 +163,8 @@ impl Applier {
         let end = self.namespace.apply(&mut transaction, command, time_ms, &mut self.touched)?;
         if end.is_ok() {
             let published = transaction.publish(self.touched.directories_moved);
-            for (directory, name) in self.touched.names.drain(..) {
+            let changed = if planted::on(Bug::KeepHotNames) { 0 } else { self.touched.names.len() };
+            for (directory, name) in self.touched.names.drain(..changed) {
                 self.shared.hot.forget(directory, &name, published);
             }
         }

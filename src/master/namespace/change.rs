@@ -9,6 +9,7 @@ use super::state::{Namespace, Touched};
 use super::stop::{Stop, refused};
 use crate::base::ids::{ObjectId, Origin};
 use crate::base::path::NamePath;
+use crate::base::planted::{self, Bug};
 use crate::master::command::Checked;
 use crate::master::table::TableMut;
 use crate::request::{Changed, Condition, NameAnswer, Refusal, Status};
@@ -21,7 +22,9 @@ impl Namespace {
         change: &Checked,
         touched: &mut Touched,
     ) -> Result<NameAnswer, Stop> {
-        if let Some(ending) = self.sessions.answered(id, self.meta.time_ms)? {
+        if let Some(ending) = self.sessions.answered(id, self.meta.time_ms)?
+            && !planted::on(Bug::MakeTwice)
+        {
             return Ok(ending.again()?);
         }
         self.sessions.check_room(id.session, &[id.number])?;
@@ -63,6 +66,9 @@ impl Namespace {
 
     /// Each chunk has a number of its own, which no commit had before.
     fn check_chunks(&self, id: Origin, chunks: &[(ObjectId, u64)]) -> Result<(), Stop> {
+        if planted::on(Bug::CommitChunkTwice) {
+            return Ok(());
+        }
         let mut numbers = Vec::with_capacity(chunks.len() + 1);
         numbers.push(id.number);
         numbers.extend(chunks.iter().map(|(_, number)| *number));

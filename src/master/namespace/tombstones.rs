@@ -12,6 +12,7 @@ use super::keys;
 use super::state::Namespace;
 use crate::base::ids::ObjectId;
 use crate::base::limits::TOMBSTONE_IDS_MAX;
+use crate::base::planted::{self, Bug};
 use crate::master::StateError;
 use crate::master::command::TombstoneKey;
 use crate::master::fields::Fields;
@@ -21,6 +22,9 @@ use std::ops::ControlFlow;
 impl Namespace {
     /// Puts chunks on the list.
     pub(super) fn bury(&mut self, table: &mut dyn TableMut, chunks: &[ObjectId], version: u64) {
+        if planted::on(Bug::ForgetOldContent) {
+            return;
+        }
         let since_ms = self.meta.time_ms;
         for (part, ids) in (0..).zip(chunks.chunks(TOMBSTONE_IDS_MAX)) {
             let mut value = Vec::with_capacity(16 * ids.len());
