@@ -175,8 +175,7 @@ impl Layers {
         let mut bound: Option<Box<[u8]>> = None;
         for layer in stack.frozen.as_deref().into_iter().chain([&stack.active]) {
             let range = (Bound::Included(from), Bound::Excluded(to));
-            let mut taken = 0;
-            for (key, value) in layer.changes.range::<[u8], _>(range) {
+            for (taken, (key, value)) in layer.changes.range::<[u8], _>(range).enumerate() {
                 if taken == SCAN_STEP {
                     if bound.as_ref().is_none_or(|bound| key < bound) {
                         bound = Some(key.clone());
@@ -184,7 +183,6 @@ impl Layers {
                     break;
                 }
                 changes.insert(key.clone(), value.clone());
-                taken += 1;
             }
         }
         if let Some(bound) = &bound {

@@ -98,7 +98,7 @@ fn check(image: &MemoryDisk, digests: &[u128], acknowledged: usize, context: &st
     assert!(prefix >= acknowledged, "{context}: {acknowledged} changes were acknowledged, {prefix} are there");
     master.close();
     // Opening once more changes nothing, whether it was closed or killed.
-    let again: Arc<dyn Disk> = if acknowledged % 2 == 0 { disk } else { Arc::new(image.kill()) };
+    let again: Arc<dyn Disk> = if acknowledged.is_multiple_of(2) { disk } else { Arc::new(image.kill()) };
     {
         let master = open(&again, settings(Duration::ZERO)).unwrap_or_else(|error| panic!("{context}: again: {error}"));
         assert_eq!(master.digest(), digest, "{context}: another state when it is opened again");
