@@ -20,11 +20,17 @@ pub fn listing(directory: &Path) -> BTreeMap<String, (u64, u128)> {
     files.collect()
 }
 
-/// Copies all files of a directory to another.
+/// Copies all files of a directory to another, with those of the directories in it.
 pub fn copy(from: &Path, to: &Path) {
     for entry in read_dir(from).unwrap() {
         let entry = entry.unwrap();
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir_all(&to).unwrap();
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
     }
 }
 

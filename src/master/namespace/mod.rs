@@ -1,6 +1,6 @@
 //! The state machine of names: pure, fed with commands in the order of the log.
 //!
-//! - [`keys`], `entry`, `meta`: what lies in the table
+//! - `keys`, `entry`, `meta`: what lies in the table
 //! - `state`: the [`Namespace`], and which command does what; `change`, `commit`, `directory`, `rename`, `remove`, `drain`
 //! - `session`, `sessions`, `numbers`: each change is made once, and whose chunks are garbage
 //! - `tombstones`: the to-do list of contents that were replaced or removed
