@@ -26,7 +26,7 @@ const MARKER_NAME: &str = "restoring";
 /// What a file system puts into its root by itself.
 const LOST_AND_FOUND: &str = "lost+found";
 /// Bytes of keys and values of one commit.
-const COMMIT_BYTES: usize = 16 << 20;
+pub(super) const COMMIT_BYTES: usize = if cfg!(test) { 64 << 10 } else { 16 << 20 };
 
 /// What was restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -5,10 +5,11 @@
 //! lose power; each disk is then opened by a master.
 
 use super::world::*;
-use crate::base::ids::Origin;
+use crate::base::ids::{Cookie, ObjectId, Origin, Sequence, VolumeId};
 use crate::disk::{Call, Disk, Fault, FaultPlan, FaultyDisk, MemoryDisk, Open};
 use crate::master::StateError;
 use crate::master::command::{Checked, Command};
+use crate::master::engine::restore::COMMIT_BYTES;
 use crate::master::engine::{Offline, restore};
 use crate::master::namespace::digest_of;
 use crate::request::Condition;
@@ -189,36 +190,77 @@ fn a_restore_is_completed_or_refused_after_an_error_at_any_call() {
     let (stream, _) = backup(&source());
     let calls =
         [Call::Open, Call::Write, Call::SyncData, Call::SyncAll, Call::SyncDirectory, Call::Rename, Call::Remove];
-    for call in calls {
-        for errno in [5, 28] {
-            for nth in 1.. {
-                let what = format!("{call:?} {nth} fails with {errno}");
-                let disk = MemoryDisk::new();
-                let faults = vec![Fault::error(call, errno).at(nth)];
-                let faulty: Arc<dyn Disk> =
-                    Arc::new(FaultyDisk::new(shared(&disk), FaultPlan { faults, ..FaultPlan::default() }));
-                let done = restore(&faulty, &stream[..], &settings(Duration::ZERO)).is_ok();
-                for image in [disk.kill(), disk.crash(nth), disk.crash_clean()] {
-                    check(&image, done, &stream, &what);
-                }
-                if done {
-                    break;
-                }
+    let mut points = 0;
+    for (call, errno) in calls.into_iter().flat_map(|call| [(call, 5), (call, 28)]) {
+        for nth in 1.. {
+            let disk = MemoryDisk::new();
+            let faults = vec![Fault::error(call, errno).at(nth)];
+            let faulty: Arc<dyn Disk> =
+                Arc::new(FaultyDisk::new(shared(&disk), FaultPlan { faults, ..FaultPlan::default() }));
+            let done = restore(&faulty, &stream[..], &settings(Duration::ZERO)).is_ok();
+            let image = match nth % 3 {
+                0 => disk.kill(),
+                1 => disk.crash(nth),
+                _ => disk.crash_clean(),
+            };
+            points += 1;
+            check(&image, done, (points % 4 == 0).then_some(&stream), &format!("{call:?} {nth} fails with {errno}"));
+            if done {
+                break;
             }
         }
     }
+    println!("{points} points");
+    assert!(points > 50, "{points}: the faults strike");
 }
 
-/// An image is whole, or refused, or nothing was begun on it; it is whole if the restore said so, and after another restore.
-fn check(image: &MemoryDisk, done: bool, stream: &[u8], what: &str) {
-    let begun = names(image).iter().any(|name| name != "lock");
-    if begun {
-        match start(&image.kill()) {
+/// An image is whole, or refused, or nothing was begun on it. It is whole if the restore said so, and after another one.
+fn check(image: &MemoryDisk, done: bool, again: Option<&Vec<u8>>, what: &str) {
+    if names(image).iter().any(|name| name != "lock") {
+        match start(image) {
             Ok(files) => return assert_eq!(files, NAMES - 1, "{what}"),
             Err(error) => assert!(error.to_string().contains("run `larder master restore`"), "{what}: {error}"),
         }
     }
     assert!(!done, "{what}: what was restored is gone");
-    restore(&shared(image), stream, &settings(Duration::ZERO)).unwrap_or_else(|error| panic!("{what}: {error}"));
-    assert_eq!(start(image).unwrap(), NAMES - 1, "{what}");
+    if let Some(stream) = again {
+        restore(&shared(image), &stream[..], &settings(Duration::ZERO))
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(start(image).unwrap(), NAMES - 1, "{what}");
+    }
+}
+
+#[test]
+fn a_restore_of_many_commits_that_stops_between_them_is_refused() {
+    let disk = source();
+    let master = open(&shared(&disk), settings(Duration::from_secs(3600))).unwrap();
+    for number in NAMES + 2..NAMES + 5 {
+        let Command::Change {
+            id,
+            change: Checked::Commit { path, condition, parents, modified_ms, attributes, hash, .. },
+        } = commit(1, number, &format!("/large/f{number}"))
+        else {
+            panic!("a commit is one")
+        };
+        let chunk = |n: u64| ObjectId { volume: VolumeId(1), sequence: Sequence(n << 20), cookie: Cookie(n << 40) };
+        let chunks = (0..10_000).map(|n| (chunk(n * number), (1 << 41) + number * 10_000 + n)).collect();
+        let size = 10_000 << 20;
+        let change = Checked::Commit { path, condition, parents, modified_ms, attributes, size, hash, chunks };
+        done(&master, Command::Change { id, change }).unwrap();
+    }
+    master.close();
+    let (stream, _) = backup(&disk);
+    assert!(stream.len() > 3 * COMMIT_BYTES, "{}: it takes several commits", stream.len());
+    for tenths in [5, 9] {
+        let copy = MemoryDisk::new();
+        let (part, rest) = stream.split_at(stream.len() * tenths / 10);
+        // What was committed before the power went is there, and counts for nothing.
+        let error = restore(&shared(&copy), part, &settings(Duration::ZERO)).unwrap_err();
+        assert!(error.to_string().contains("cut short"), "{error}");
+        let image = copy.crash(tenths as u64);
+        assert!(start(&image).unwrap_err().to_string().contains("run `larder master restore`"));
+        let whole = std::io::Read::chain(part, rest);
+        restore(&shared(&image), whole, &settings(Duration::ZERO)).unwrap();
+        assert_eq!(start(&image).unwrap(), NAMES + 2);
+    }
 }
