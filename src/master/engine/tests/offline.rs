@@ -13,6 +13,7 @@ use crate::master::engine::restore::COMMIT_BYTES;
 use crate::master::engine::{Offline, restore};
 use crate::master::namespace::digest_of;
 use crate::request::Condition;
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -283,4 +284,36 @@ fn a_restore_of_many_commits_that_stops_between_them_is_refused() {
         restore(&shared(&image), whole, &settings(Duration::ZERO)).unwrap();
         assert_eq!(start(&image).unwrap(), NAMES + 2);
     }
+}
+
+#[test]
+fn a_state_that_is_damaged_anywhere_is_told_or_whole() {
+    let disk = source();
+    offline(&disk).unwrap().close().unwrap();
+    let sound = disk.kill();
+    let bytes = sound.open("state", Open::Read).unwrap().len().unwrap();
+    let (mut told, mut whole) = (0, 0);
+    for at in (0..bytes).step_by(4096) {
+        let image = sound.kill();
+        image.open("state", Open::Write).unwrap().write_all_at(&mut [IoSlice::new(&[0xa5; 16])], at + 99).unwrap();
+        match offline(&image) {
+            Err(error) => {
+                assert!(matches!(error, StateError::Damaged { .. }), "at {at}: {error}");
+                told += 1;
+            }
+            Ok(offline) => {
+                let found = offline.verify();
+                if found.damaged > 0 {
+                    // It is not backed up as if it were sound.
+                    assert!(offline.backup(&mut Vec::new()).is_err(), "at {at}");
+                    told += 1;
+                } else {
+                    assert_eq!((found.files, found.directories), (NAMES - 1, 7), "at {at}");
+                    whole += 1;
+                }
+            }
+        }
+    }
+    println!("{told} told, {whole} whole");
+    assert!(told > 0);
 }
