@@ -12,6 +12,7 @@ mod get;
 mod get_tree;
 mod listing;
 mod ls;
+mod master;
 mod mkdir;
 mod mv;
 mod output;
@@ -67,6 +68,7 @@ enum Command {
     Ping(ping::Ping),
     Scrub(scrub::Scrub),
     Volume(volume::Volume),
+    Master(master::Master),
     Completions(completions::Completions),
 }
 
@@ -96,6 +98,7 @@ impl Command {
             Self::Ping(command) => command.run(),
             Self::Scrub(command) => command.run(),
             Self::Volume(command) => command.run(),
+            Self::Master(command) => command.run(),
             Self::Completions(command) => command.run(),
         }
     }

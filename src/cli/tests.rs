@@ -62,6 +62,7 @@ fn wrong_arguments_are_refused() {
     assert!(refused(&["serve", "--listen", "7400"]).contains("invalid socket address"));
     assert!(refused(&["serve", "--cache-bytes", "1GB"]).contains("is no size"));
     assert!(refused(&["volume", "verify"]).contains("DIR"));
+    assert!(refused(&["master", "backup"]).contains("FILE"));
     assert!(refused(&["completions", "cmd.exe"]).contains("bash"));
     assert!(refused(&["frobnicate"]).contains("frobnicate"));
 }
@@ -90,6 +91,9 @@ fn right_arguments_are_taken() {
         &["status", "--server", "[::1]:7400", "--json"],
         &["serve", "--data", "a", "--data", "b", "--listen", "[::]:0", "--cache-bytes", "1 GiB", "--check"],
         &["volume", "inspect", "a", "--json"],
+        &["master", "backup", "-"],
+        &["master", "restore", "a.backup", "--meta", "b", "--json"],
+        &["master", "inspect", "--json"],
         &["completions", "fish"],
     ] {
         let parsed = CommandLine::try_parse_from(["larder"].iter().chain(arguments));

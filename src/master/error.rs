@@ -21,6 +21,12 @@ pub enum StateError {
         /// The file or the directory.
         place: String,
     },
+    /// Another process has the directory.
+    #[error("{place}: another process has this metadata directory: stop it, or name another with --meta")]
+    InUse {
+        /// The directory.
+        place: String,
+    },
     /// Stored bytes do not verify, or contradict each other.
     #[error("{place}: {what}")]
     Damaged {
@@ -43,10 +49,7 @@ impl StateError {
     #[must_use]
     pub fn locked(place: &str, error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::WouldBlock {
-            return Self::damaged(
-                place,
-                "another process has this metadata directory: stop it, or name another with --meta",
-            );
+            return Self::InUse { place: place.to_string() };
         }
         Self::Io { place: place.to_string(), error }
     }

@@ -17,5 +17,8 @@ pub mod store;
 pub mod table;
 
 pub use command::{Checked, Command, TombstoneKey};
-pub use engine::{Master, MasterEnd, MasterReport, MasterSettings, Question};
+pub use engine::{
+    Master, MasterEnd, MasterReport, MasterSettings, Offline, OfflineReport, OfflineVerification, Question, Restored,
+    restore,
+};
 pub use error::StateError;

@@ -69,10 +69,15 @@ impl Node {
 
     /// Starts it on the same directory, on another port.
     pub fn start_again(&mut self) {
+        self.start_again_with(&[]);
+    }
+
+    /// As [`start_again`](Self::start_again), with more arguments.
+    pub fn start_again_with(&mut self, more: &[&str]) {
         assert!(self.child.is_none(), "it runs");
         let data = self.data.path().display().to_string();
         let arguments = ["serve", "--data", &data, "--listen", "127.0.0.1:0", "--processors", "1", "--log", "off"];
-        let mut child = spawn(&arguments, Stdio::null());
+        let mut child = spawn(&[&arguments[..], more].concat(), Stdio::null());
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.strip_prefix("larder: ready on ").and_then(|rest| rest.split(' ').next());

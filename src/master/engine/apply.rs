@@ -189,11 +189,16 @@ impl Applier {
         true
     }
 
-    fn freeze(&mut self) {
-        self.dirty = false;
+    /// Writes what the namespace keeps in memory into the layers, so that they are the whole state.
+    pub(super) fn store(&mut self) {
         let mut transaction = self.shared.layers.begin();
         self.namespace.store(&mut transaction);
         transaction.publish(false);
+    }
+
+    fn freeze(&mut self) {
+        self.dirty = false;
+        self.store();
         *self.shared.dead.write() = self.namespace.dead_numbers();
         self.shared.silent_since_ms.store(self.namespace.silent_since_ms(), Ordering::Relaxed);
         let (index, term) = self.namespace.applied();
@@ -204,7 +209,7 @@ impl Applier {
     }
 
     /// The last checkpoint, so that the next start has nothing to replay.
-    fn close(mut self) {
+    pub(super) fn close(mut self) {
         if !self.shared.role.has_ended() && self.checkpoints.wait(&self.shared) && self.dirty {
             self.freeze();
             self.checkpoints.wait(&self.shared);

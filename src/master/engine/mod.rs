@@ -11,26 +11,29 @@
 mod apply;
 mod cached;
 mod checkpoint;
+mod offline;
+mod opened;
 mod proposer;
 mod reader;
 mod report;
+mod restore;
 mod role;
 mod settings;
 mod shared;
 #[cfg(test)]
 mod tests;
 
+pub use offline::{Offline, OfflineReport, OfflineVerification};
 pub use reader::Question;
 pub use report::MasterReport;
+pub use restore::{Restored, restore};
 pub use settings::MasterSettings;
 pub use shared::MasterEnd;
 
+use super::StateError;
 use super::command::{Command, TombstoneKey};
-use super::consensus::{Applied, Consensus};
 use super::log::LogReport;
-use super::namespace::{DirectoryEntry, NameEntry, Namespace, tombstones_due};
-use super::store::{EmbeddedStore, StoreOptions};
-use super::{StateError, layers::Layers, table::StateStore};
+use super::namespace::{DirectoryEntry, NameEntry, tombstones_due};
 use crate::base::clock::{Clock, Moment};
 use crate::base::completion::Completion;
 use crate::base::ids::{ObjectId, Origin};
@@ -38,29 +41,23 @@ use crate::base::queue::{QueueSender, queue};
 use crate::disk::{Disk, Lock};
 use crate::metrics::MasterMetrics;
 use crate::request::{Lookup, NameAnswer, Refusal, Stage, Status};
-use apply::{Applier, Applying};
-use checkpoint::Checkpoints;
+use apply::Applying;
+use opened::Opened;
 use parking_lot::Mutex;
 use proposer::Proposer;
 use reader::Asked;
-use shared::{Logged, Proposed, Shared};
+use shared::{Proposed, Shared};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// The state store's file.
-const STORE_NAME: &str = "state";
-/// The lock of the directory.
-const LOCK_NAME: &str = "lock";
 /// What a command counts in the bytes of its queue, besides its paths and chunks.
 const COMMAND_BYTES: usize = 256;
 /// Sessions that are forgotten by one command.
 const SESSIONS_AT_ONCE: usize = 4096;
 /// Bytes of questions that may wait.
 const QUESTION_BYTES_MAX: usize = 16 << 20;
-/// Steps until the only voter leads; each is a write and a sync at most.
-const ELECTION_STEPS_MAX: usize = 100;
 
 /// The master of this process, or the reason why it has none.
 #[derive(Debug)]
@@ -109,23 +106,11 @@ impl Master {
     ) -> Result<Self, StateError> {
         let began = clock.now();
         let place = disk.place();
-        let lock = disk.lock(LOCK_NAME).map_err(|error| StateError::locked(&place, error))?;
-        let options = StoreOptions { cache_bytes: settings.store_cache_bytes, ..StoreOptions::default() };
-        let store: Arc<dyn StateStore> = Arc::new(EmbeddedStore::open(Arc::clone(&disk), STORE_NAME, owner, options)?);
-        let layers = Layers::new(&*store)?;
-        let mut namespace = Namespace::load(&layers)?;
-        namespace.set_silent_ms_max(milliseconds(settings.session_silent));
-        let (index, term) = namespace.applied();
-        let applied = Applied { index, term };
-        let (mut consensus, report) = Consensus::open(disk, owner, applied, &settings.log)?;
+        let lock = opened::lock(&*disk)?;
+        let Opened { store: _, shared, applier, consensus, replayed, report } =
+            Opened::open(disk, owner, settings, clock, metrics)?;
         tell(&place, &report);
-        let shared = Arc::new(Shared::new(settings, layers, &namespace, clock, metrics));
-        shared.store_bytes.store(store.bytes(), Ordering::Relaxed);
-        *shared.durable.lock() = applied;
         let no_thread = |error| StateError::io("a thread of the master", error);
-        let checkpoints = Checkpoints::start(&shared, store).map_err(no_thread)?;
-        let mut applier = Applier::new(Arc::clone(&shared), namespace, checkpoints);
-        let replayed = lead(&mut consensus, &mut applier)?;
         let time_ms = shared.facts.lock().time_ms;
         let applying = Applying::start(applier).map_err(no_thread)?;
         let (commands, proposed) = queue(shared.settings.commands_max, shared.settings.command_bytes_max);
@@ -281,26 +266,6 @@ impl Master {
         }
         drop(running.lock.lock().take());
     }
-}
-
-/// Steps until this node leads and everything that was in the log is applied; how many entries that was.
-fn lead(consensus: &mut Consensus, applier: &mut Applier) -> Result<u64, StateError> {
-    let mut entries = 0;
-    for _ in 0..ELECTION_STEPS_MAX {
-        let committed = consensus.step()?;
-        let is_done = committed.is_empty() && consensus.is_leader();
-        for entry in committed {
-            entries += u64::from(!entry.data.is_empty());
-            applier.apply(Logged::of(&entry)?)?;
-            if !applier.checkpoint_if_due() {
-                return Err(StateError::damaged("metadata state", applier.shared.role.told().1));
-            }
-        }
-        if is_done {
-            return Ok(entries);
-        }
-    }
-    Err(StateError::damaged("metadata log", "the only voter could not be elected"))
 }
 
 /// The path of a lookup, walked through the hot names.

@@ -25,6 +25,7 @@ mod tests;
 mod writer;
 
 pub use content::Applied;
+pub use names::is_log_file;
 pub use open::{LogDamage, LogReport, TornTail};
 pub use record::{EntryKind, HardState, LogEntry, Record};
 

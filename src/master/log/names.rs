@@ -23,6 +23,12 @@ pub fn parse_segment(name: &str) -> Option<Sequence> {
     (segment(first) == name).then_some(first)
 }
 
+/// Whether the log has files of this name.
+#[must_use]
+pub fn is_log_file(name: &str) -> bool {
+    name == MARK || parse_segment(name).is_some()
+}
+
 /// A torn tail that was cut from a segment.
 #[must_use]
 pub fn torn(segment: &str, number: u32) -> String {

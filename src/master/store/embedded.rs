@@ -7,6 +7,7 @@
 use super::backend::Backend;
 use super::blocks::Blocks;
 use super::commit::{self, guarded};
+use super::header::Slots;
 use super::trouble::{Latch, Trouble};
 use super::view::{Snapshot, View};
 use crate::disk::Disk;
@@ -96,6 +97,16 @@ impl EmbeddedStore {
             refused: Latch::default(),
         })))
     }
+}
+
+/// Whose store a file is, as its head says.
+///
+/// # Errors
+/// Those of the disk; damaged, or newer.
+pub fn owner_of(disk: &dyn Disk, name: &str) -> Result<u128, StateError> {
+    let place = format!("{}/{name}", disk.place());
+    let (_, header) = Slots::read(disk, name, &place)?;
+    Ok(header.owner)
 }
 
 impl StateStore for EmbeddedStore {

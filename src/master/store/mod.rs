@@ -23,7 +23,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use embedded::{EmbeddedStore, StoreOptions};
+pub use embedded::{EmbeddedStore, StoreOptions, owner_of};
 pub use memory::MemoryStore;
 
 /// Bytes of a block: what redb reads and writes at least.
