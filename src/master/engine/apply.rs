@@ -1,6 +1,6 @@
 //! The apply thread: makes what the log says true, in its order, and answers.
 //!
-//! Always: a command's changes are published at once; hot names are forgotten after that and before the answer; the same
+//! Always: a command's changes are published at once; hot names are forgotten before that, and so before the answer; the same
 //! log gives the same state on every replica, for nothing here asks a clock or another thread. An error of the state ends
 //! the master's role: nothing more is applied, and what waits is answered with an unknown outcome.
 
@@ -158,10 +158,14 @@ impl Applier {
         let mut transaction = self.shared.layers.begin();
         let end = self.namespace.apply(&mut transaction, command, time_ms, &mut self.touched)?;
         if end.is_ok() {
-            let published = transaction.publish(self.touched.directories_moved);
+            // Before the publication, whose number is known as nobody else publishes: were it after, one could read the new
+            // state from the layers, and then the old one from the hot names.
+            let next = self.shared.layers.published() + 1;
             for (directory, name) in self.touched.names.drain(..) {
-                self.shared.hot.forget(directory, &name, published);
+                self.shared.hot.forget(directory, &name, next);
             }
+            let published = transaction.publish(self.touched.directories_moved);
+            debug_assert_eq!(published, next, "only the apply thread publishes");
         }
         self.touched.names.clear();
         self.touched.directories_moved = false;
