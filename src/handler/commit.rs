@@ -11,8 +11,8 @@ use crate::base::completion::Completion;
 use crate::base::ids::ObjectId;
 use crate::base::thread;
 use crate::io::{Disks, ReadEnd, Refused, Tried, Views};
-use crate::master::Master;
-use crate::request::{Answer, Change, ChangeRequest, Refusal, Responder, Stage, Status};
+use crate::master::{Command, Master, MasterEnd};
+use crate::request::{Answer, Change, ChangeRequest, NameAnswer, Refusal, Responder, Stage, Status};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use parking_lot::Mutex;
 use std::io;
@@ -104,7 +104,8 @@ fn chunks_of(request: &ChangeRequest) -> &[ObjectId] {
     }
 }
 
-/// Gives a checked commit to the master, or its refusal to whoever waits.
+/// Gives a checked commit to the master, or its refusal to whoever waits. A commit that was made before is answered as it was
+/// then, whatever has become of its chunks since: so before a refusal stands, the master is asked whether it knows the number.
 fn propose(
     master: &Master,
     request: ChangeRequest,
@@ -112,11 +113,27 @@ fn propose(
     responder: Responder,
     deadline: Moment,
 ) {
+    let id = request.id;
     match chunks.and_then(|chunks| command_of(request, &chunks)) {
         Ok(command) => {
             master.submit(command, deadline, Completion::new(move |end| responder.answer(names::answer_of(end))))
         }
-        Err(refusal) => responder.answer(Answer::Refused(refusal)),
+        Err(refusal) if matches!(refusal.status, Status::Busy | Status::TimedOut | Status::ShuttingDown) => {
+            responder.answer(Answer::Refused(refusal));
+        }
+        Err(refusal) => {
+            let then = move |end| responder.answer(recalled(end, refusal));
+            master.submit(Command::Recall(id), deadline, Completion::new(then));
+        }
+    }
+}
+
+/// What is answered to a commit whose chunks were refused, when the master has said how the number ended before.
+fn recalled(end: MasterEnd, refusal: Refusal) -> Answer {
+    match end {
+        // The receipt of no change: each makes a version.
+        Ok(NameAnswer::Changed(changed)) if changed.version == 0 => Answer::Refused(refusal),
+        end => names::answer_of(end),
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Command {
         /// What to change.
         change: Checked,
     },
+    /// Asks how a change ended, if it did; it is answered with an empty receipt if it did not.
+    Recall(Origin),
     /// Takes up to so many names out of a removed tree.
     Drain {
         /// The removal.

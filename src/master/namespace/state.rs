@@ -203,6 +203,11 @@ impl Namespace {
             Command::Drain { removal, names_max } => {
                 return self.drain(table, *removal, *names_max).map(NameAnswer::Removal);
             }
+            Command::Recall(id) => {
+                if let Some(ending) = self.sessions.answered(*id, now_ms)? {
+                    return Ok(ending.again()?);
+                }
+            }
             Command::TombstonesWritten(keys) => self.tombstones_written(table, keys)?,
             Command::OpenSession => {
                 let session = self.meta.next_session;
