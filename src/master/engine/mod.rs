@@ -125,6 +125,7 @@ impl Master {
         let mut applier = Applier::new(Arc::clone(&shared), namespace, checkpoints);
         let replayed = lead(&mut consensus, &mut applier)?;
         let time_ms = shared.facts.lock().time_ms;
+        shared.begin_time(time_ms);
         let applying = Applying::start(applier).map_err(no_thread)?;
         let (commands, proposed) = queue(shared.settings.commands_max, shared.settings.command_bytes_max);
         let (questions, asked) = queue(shared.settings.questions_max, QUESTION_BYTES_MAX);
@@ -218,7 +219,7 @@ impl Master {
         ids_max: usize,
     ) -> Result<Vec<(TombstoneKey, Vec<ObjectId>)>, StateError> {
         let Inner::Running(Running { shared, .. }) = &self.0 else { return Ok(Vec::new()) };
-        tombstones_due(&shared.layers, after, shared.clock.wall_ms(), milliseconds(wait), ids_max)
+        tombstones_due(&shared.layers, after, shared.time_ms(), milliseconds(wait), ids_max)
     }
 
     /// The master at a glance.

@@ -178,7 +178,7 @@ impl Proposer {
             self.expired = now;
             let silent_ms = u64::try_from(self.shared.settings.session_silent.as_millis()).unwrap_or(u64::MAX);
             let since_ms = self.shared.silent_since_ms.load(Ordering::Relaxed);
-            if since_ms.saturating_add(silent_ms) <= self.shared.clock.wall_ms() {
+            if since_ms.saturating_add(silent_ms) <= self.shared.time_ms() {
                 self.add(Command::ExpireSessions { silent_ms }, None, group);
             }
         }
@@ -219,7 +219,7 @@ impl Proposer {
             return Ok(());
         }
         // The time goes into the entry, and never back.
-        self.time_ms = self.time_ms.max(self.shared.clock.wall_ms());
+        self.time_ms = self.time_ms.max(self.shared.time_ms());
         self.encoder.set_time(self.time_ms);
         let data = self.encoder.bytes().to_vec();
         self.encoder.restart(self.time_ms);
