@@ -23,8 +23,6 @@ use std::time::Duration;
 const GROUPS_MAX: usize = 16;
 /// How often a wait looks whether the role has ended.
 const LOOK_UP: Duration = Duration::from_millis(50);
-/// Bytes of changes in memory at which they are taken to the store whatever the time.
-const LAYER_BYTES_MAX: usize = 64 << 20;
 
 impl Logged {
     /// An entry that this process did not propose; a new leader's own is empty.
@@ -90,15 +88,18 @@ pub(super) struct Applier {
     /// Something was applied since the last checkpoint.
     dirty: bool,
     touched: Touched,
+    /// It replays the log: nobody would see a wait for room, and the node waits with it.
+    starting: bool,
 }
 
 impl Applier {
     pub(super) fn new(shared: Arc<Shared>, namespace: Namespace, checkpoints: Checkpoints) -> Self {
         let checkpointed = shared.clock.now();
-        Self { shared, namespace, checkpoints, checkpointed, dirty: false, touched: Touched::default() }
+        Self { shared, namespace, checkpoints, checkpointed, dirty: false, touched: Touched::default(), starting: true }
     }
 
     fn run(mut self, logged: &Receiver<Logged>) {
+        self.starting = false;
         let every = self.shared.settings.checkpoint_every;
         loop {
             match logged.recv_timeout(every) {
@@ -175,8 +176,8 @@ impl Applier {
     /// Freezes what has gathered once it is old or large enough; false when the role has ended.
     pub(super) fn checkpoint_if_due(&mut self) -> bool {
         let (bytes, _) = self.shared.layers.weight();
-        let full = bytes >= LAYER_BYTES_MAX;
-        if full && !self.checkpoints.wait(&self.shared) {
+        let full = bytes >= self.shared.settings.layer_bytes_max;
+        if full && !self.checkpoints.wait(&self.shared, self.starting) {
             return false;
         }
         let now = self.shared.clock.now();
@@ -203,10 +204,15 @@ impl Applier {
 
     /// The last checkpoint, so that the next start has nothing to replay.
     fn close(mut self) {
-        if !self.shared.role.has_ended() && self.checkpoints.wait(&self.shared) && self.dirty {
+        if !self.shared.role.has_ended() && self.checkpoints.wait(&self.shared, false) && self.dirty {
             self.freeze();
-            self.checkpoints.wait(&self.shared);
+            self.checkpoints.wait(&self.shared, false);
         }
+        self.checkpoints.close();
+    }
+
+    /// Ends the thread of the checkpoints after a start that failed. The role has ended.
+    pub(super) fn give_up(self) {
         self.checkpoints.close();
     }
 }

@@ -47,7 +47,7 @@ use shared::{Logged, Proposed, Shared};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The state store's file.
 const STORE_NAME: &str = "state";
@@ -123,7 +123,14 @@ impl Master {
         let no_thread = |error| StateError::io("a thread of the master", error);
         let checkpoints = Checkpoints::start(&shared, store).map_err(no_thread)?;
         let mut applier = Applier::new(Arc::clone(&shared), namespace, checkpoints);
-        let replayed = lead(&mut consensus, &mut applier)?;
+        let replayed = match lead(&mut consensus, &mut applier) {
+            Ok(replayed) => replayed,
+            Err(error) => {
+                shared.role.end(&error.to_string());
+                applier.give_up();
+                return Err(error);
+            }
+        };
         let time_ms = shared.facts.lock().time_ms;
         shared.begin_time(time_ms);
         let applying = Applying::start(applier).map_err(no_thread)?;
@@ -231,7 +238,8 @@ impl Master {
         }
     }
 
-    /// Applies what is in the log, takes the state to its store, and ends the threads.
+    /// Applies what is in the log, takes the state to its store, and ends the threads. Those that hang on the disk are left
+    /// behind after a while, with the lock: nothing acknowledged depends on them.
     pub fn close(&self) {
         let Inner::Running(running) = &self.0 else { return };
         running.shared.stopping.store(true, Ordering::Release);
@@ -239,11 +247,28 @@ impl Master {
             // Something to do ends a reader's wait. A full queue does so too.
             self.ask(Question::Removal(0), Moment::NEVER, Completion::new(|_| ()));
         }
+        let ends = Instant::now() + running.shared.settings.close_max;
+        let mut hang = 0;
         for thread in std::mem::take(&mut *running.threads.lock()) {
-            // A panic was logged when it happened.
-            drop(thread.join());
+            while !thread.is_finished() && Instant::now() < ends {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if thread.is_finished() {
+                // A panic was logged when it happened.
+                drop(thread.join());
+            } else {
+                hang += 1;
+            }
         }
-        drop(running.lock.lock().take());
+        let lock = running.lock.lock().take();
+        if hang > 0 {
+            // They may write yet, when the disk comes back: nobody else gets the directory from this process.
+            std::mem::forget(lock);
+            running.shared.role.end("the node is stopping");
+            log::error!(
+                "master: {hang} threads hang on the metadata disk and are left behind; the next start replays the log"
+            );
+        }
     }
 }
 
@@ -257,6 +282,7 @@ fn lead(consensus: &mut Consensus, applier: &mut Applier) -> Result<u64, StateEr
             entries += u64::from(!entry.data.is_empty());
             applier.apply(Logged::of(&entry)?)?;
             if !applier.checkpoint_if_due() {
+                // For want of room, too: what the log has need not fit into memory.
                 return Err(StateError::damaged("metadata state", applier.shared.role.told().1));
             }
         }

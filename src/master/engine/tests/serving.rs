@@ -2,10 +2,11 @@
 //! refuses changes and answers reads and comes back by itself, an error ends the role with its cause, a removed tree drains.
 
 use super::world::*;
+use crate::base::clock::{Clock, ManualClock, Moment};
 use crate::base::ids::Origin;
 use crate::disk::{Call, Disk, Fault, FaultPlan, FaultyDisk, MemoryDisk};
 use crate::master::command::{Checked, Command};
-use crate::master::engine::{Master, Question};
+use crate::master::engine::{Master, MasterSettings, Question};
 use crate::request::{Condition, NameAnswer, Status};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -176,6 +177,87 @@ fn a_removed_tree_drains_by_itself_also_over_a_restart() {
     let due = master.tombstones_due(None, Duration::ZERO, usize::MAX).unwrap();
     assert_eq!(due.iter().map(|(_, ids)| ids.len()).sum::<usize>(), 4000);
     master.close();
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_disk_that_hangs() {
+    let disk = MemoryDisk::new();
+    let faulty = FaultyDisk::new(Arc::new(disk.clone()), FaultPlan::default());
+    let faults = faulty.faults();
+    let shared: Arc<dyn Disk> = Arc::new(faulty);
+    let settings = MasterSettings { close_max: Duration::from_millis(50), ..settings(Duration::from_secs(1 << 20)) };
+    let master = open(&shared, settings).unwrap();
+    let session = session(&master);
+    faults.hang(&[Call::SyncData]);
+    let end = submit(&master, empty(session, 1, "/a"));
+    assert!(faults.wait_until_hanging(1, PATIENCE));
+    master.close();
+    assert!(master.refuses_change().is_some() && end.try_recv().is_err(), "nothing is said of what is not known");
+    faults.release();
+}
+
+#[test]
+fn a_start_without_room_for_the_state_ends() {
+    let disk = MemoryDisk::new();
+    let plain: Arc<dyn Disk> = Arc::new(disk.clone());
+    let master = open(&plain, settings(Duration::from_secs(1 << 20))).unwrap();
+    let session = session(&master);
+    for number in 1..200 {
+        assert!(done(&master, empty(session, number, &format!("/{number}"))).is_ok());
+    }
+    let faulty = FaultyDisk::new(Arc::new(disk.kill()), FaultPlan::default());
+    master.close();
+    let faults = faulty.faults();
+    for call in [Call::Write, Call::Allocate] {
+        faults.add(Fault::error(call, 28).on("state").for_good());
+    }
+    let small = MasterSettings { layer_bytes_max: 4096, ..settings(Duration::from_secs(1 << 20)) };
+    let shared: Arc<dyn Disk> = Arc::new(faulty);
+    let refused = open(&shared, small.clone()).unwrap_err().to_string();
+    assert!(refused.contains("no room"), "{refused}");
+    faults.heal();
+    let master = open(&shared, small).unwrap();
+    assert!(look_up(&master, "/199").is_ok());
+    master.close();
+}
+
+/// A machine whose wall clock can be put elsewhere.
+#[derive(Default)]
+struct Skewed {
+    clock: ManualClock,
+    behind_ms: AtomicU64,
+}
+
+impl Clock for Skewed {
+    fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    fn wall_ms(&self) -> u64 {
+        self.clock.wall_ms() - self.behind_ms.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn a_clock_that_is_put_back_holds_nothing_up() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    let skewed = Arc::new(Skewed::default());
+    let clock: Arc<dyn Clock> = Arc::<Skewed>::clone(&skewed);
+    let wait = Duration::from_secs(900);
+    let due = |master: &Master| master.tombstones_due(None, wait, 100).unwrap().len();
+    for round in 1..3u64 {
+        let master = Master::open(Arc::clone(&disk), OWNER, settings(Duration::ZERO), &clock, &Arc::default()).unwrap();
+        let session = session(&master);
+        assert!(done(&master, commit(session, 1, "/a")).is_ok());
+        let change = Checked::Remove { path: path("/a"), tree: false, condition: Condition::Any };
+        assert!(done(&master, Command::Change { id: Origin { session, number: 2 }, change }).is_ok());
+        // A year, over which it was ahead.
+        skewed.behind_ms.fetch_add(365 * 86_400_000, Ordering::SeqCst);
+        assert_eq!(due(&master), 0);
+        skewed.clock.advance(wait);
+        assert_eq!(due(&master) as u64, round, "the wait is over, whatever the wall clock says");
+        master.close();
+    }
 }
 
 #[test]
