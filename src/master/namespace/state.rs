@@ -72,6 +72,9 @@ pub struct NamespaceFacts {
     pub digest: u128,
 }
 
+/// A namespace gives fewer sessions than 2 to the power of this for each second of its life; the numbers stay below 2^53.
+const SESSIONS_PER_SECOND_BITS: u32 = 20;
+
 /// What an open session is told, unless the node is configured otherwise: a day.
 const SILENT_MS_MAX_DEFAULT: u64 = 24 * 3600 * 1000;
 
@@ -210,9 +213,9 @@ impl Namespace {
             }
             Command::TombstonesWritten(keys) => self.tombstones_written(table, keys)?,
             Command::OpenSession => {
-                let session = self.meta.next_session;
+                let session = self.meta.next_session.max(first_session(now_ms, self.meta.next_session));
                 self.sessions.open(session, now_ms)?;
-                self.meta.next_session += 1;
+                self.meta.next_session = session + 1;
                 self.digest(&[b"opened", &session.to_le_bytes()]);
                 return Ok(NameAnswer::Session(Session { session, silent_ms_max: self.silent_ms_max }));
             }
@@ -268,6 +271,12 @@ impl Namespace {
         }
         self.meta.digest = content_hash(&self.digested).0;
     }
+}
+
+/// The least number of the next session. A new namespace begins behind all that an earlier one can have given: on disks that
+/// held the chunks of another, those would otherwise count as chunks of its own sessions that nobody committed.
+fn first_session(now_ms: u64, next_session: u64) -> u64 {
+    if next_session == 1 { (now_ms / 1000) << SESSIONS_PER_SECOND_BITS } else { next_session }
 }
 
 /// An answer of [`Namespace::apply`].

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
+/// The first session of a new master at the manual clock's time.
+const SESSION: u64 = 1_700_000_000 << 20;
 /// Seeds of a plain run.
 const SEEDS: u64 = 6;
 
@@ -32,9 +34,9 @@ fn change(dice: &mut Dice, number: u64) -> Command {
         1 => format!("/a{}/b{}", dice.below(6), dice.below(6)),
         _ => format!("/a{}/b{}/c{}", dice.below(6), dice.below(6), dice.below(20)),
     };
-    let id = Origin { session: 1, number };
+    let id = Origin { session: SESSION, number };
     let change = match dice.below(10) {
-        0..4 => return commit(1, number, &name(dice)),
+        0..4 => return commit(SESSION, number, &name(dice)),
         4 => Checked::MakeDirectory { path: path(&name(dice)), parents: dice.below(2) == 0 },
         5 | 6 => Checked::Rename {
             from: path(&name(dice)),
@@ -43,7 +45,7 @@ fn change(dice: &mut Dice, number: u64) -> Command {
             condition: Condition::Any,
         },
         // Repeats a number: the answer of before comes again, and nothing happens.
-        7 if number > 1 => return commit(1, number - 1, &name(dice)),
+        7 if number > 1 => return commit(SESSION, number - 1, &name(dice)),
         _ => Checked::Remove { path: path(&name(dice)), tree: false, condition: Condition::Any },
     };
     Command::Change { id, change }
@@ -136,6 +138,8 @@ fn no_acknowledged_change_is_lost_and_none_is_half_made() {
             }
         }
         assert!(run.collect(true));
+        let ended = run.reference.digests.windows(2).filter(|pair| pair[0] != pair[1]).count() as u64;
+        assert!(ended > number / 2, "the session is the one that the changes name: {ended} of {number} did something");
         run.master.close();
         check(&disk.crash_clean(), &run.reference.digests, run.acknowledged, &format!("seed {seed}, closed"));
         states += 1;
