@@ -205,17 +205,14 @@ fn a_start_without_room_for_the_state_ends() {
     for number in 1..200 {
         assert!(done(&master, empty(session, number, &format!("/{number}"))).is_ok());
     }
-    let faulty = FaultyDisk::new(Arc::new(disk.kill()), FaultPlan::default());
+    let image = disk.kill();
     master.close();
-    let faults = faulty.faults();
-    for call in [Call::Write, Call::Allocate] {
-        faults.add(Fault::error(call, 28).on("state").for_good());
-    }
     let small = MasterSettings { layer_bytes_max: 4096, ..settings(Duration::from_secs(1 << 20)) };
-    let shared: Arc<dyn Disk> = Arc::new(faulty);
+    let shared: Arc<dyn Disk> = Arc::new(image.clone());
+    image.set_capacity(0);
     let refused = open(&shared, small.clone()).unwrap_err().to_string();
-    assert!(refused.contains("no room"), "{refused}");
-    faults.heal();
+    assert!(refused.contains("no room for the state"), "{refused}");
+    image.set_capacity(1 << 40);
     let master = open(&shared, small).unwrap();
     assert!(look_up(&master, "/199").is_ok());
     master.close();
