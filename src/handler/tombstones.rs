@@ -11,6 +11,7 @@ use crate::base::ids::ObjectId;
 use crate::base::thread;
 use crate::io::{DeleteBy, DeleteEnd, DiskState, Disks, Found, Views};
 use crate::master::{Command, Master, TombstoneKey};
+use crate::request::Status;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use parking_lot::Mutex;
 use std::io;
@@ -91,7 +92,8 @@ impl Sweeper {
     /// Works on a few entries, and says how long to pause: longest when none was due behind the place that was reached,
     /// which starts a new round.
     fn some(&mut self, stopped: &Receiver<()>) -> Duration {
-        if self.master.refuses_change().is_some() {
+        // Without room for the log the list stays as it is, but what stands on it goes: that is where room comes from.
+        if self.master.refuses_change().is_some_and(|refusal| refusal.status != Status::Full) {
             return LOOK_EVERY;
         }
         let is_full = self.disks.reports().iter().any(|disk| disk.state == DiskState::Full);
