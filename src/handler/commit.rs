@@ -13,7 +13,7 @@ use crate::base::thread;
 use crate::io::{Disks, ReadEnd, Refused, Tried, Views};
 use crate::master::{Command, Master, MasterEnd};
 use crate::request::{Answer, Change, ChangeRequest, NameAnswer, Refusal, Responder, Stage, Status};
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
@@ -232,14 +232,14 @@ impl Worker {
             crossbeam_channel::select! {
                 recv(stopped) -> _ => return,
                 recv(commits) -> commit => match commit {
-                    Ok(commit) => self.check(commit),
+                    Ok(commit) => self.check(commit, stopped),
                     Err(_) => return,
                 },
             }
         }
     }
 
-    fn check(&self, commit: Large) {
+    fn check(&self, commit: Large, stopped: &Receiver<()>) {
         let Large { request, responder, deadline } = commit;
         let (session, ids) = (request.id.session, chunks_of(&request).to_vec());
         let mut views = Views::default();
@@ -247,7 +247,7 @@ impl Worker {
         let mut chunks = Vec::with_capacity(ids.len());
         let mut outcome = Ok(());
         for window in ids.chunks(WINDOW) {
-            match self.window(window, session, deadline, &mut views) {
+            match self.window(window, session, deadline, &mut views, stopped) {
                 Ok(some) => chunks.extend(some),
                 Err(refusal) => {
                     outcome = Err(refusal);
@@ -264,7 +264,9 @@ impl Worker {
         session: u64,
         deadline: Moment,
         views: &mut Views,
+        stopped: &Receiver<()>,
     ) -> Result<Vec<Chunk>, Refusal> {
+        let stopping = || Refusal::new(Status::ShuttingDown, "the node is stopping: use another connection");
         let (tell, came) = bounded(ids.len());
         for (place, id) in ids.iter().copied().enumerate() {
             loop {
@@ -276,7 +278,9 @@ impl Worker {
                     Asked::Here(end) => drop(tell.try_send((place, end))),
                     Asked::Coming => {}
                     Asked::Refused(refusal) if refusal.status == Status::Busy && now < deadline => {
-                        std::thread::sleep(ASK_AGAIN);
+                        if stopped.recv_timeout(ASK_AGAIN) != Err(RecvTimeoutError::Timeout) {
+                            return Err(stopping());
+                        }
                         continue;
                     }
                     Asked::Refused(refusal) => return Err(refusal),
@@ -288,7 +292,13 @@ impl Worker {
         let mut chunks = vec![None; ids.len()];
         for _ in ids {
             let left = deadline - self.clock.now();
-            let Ok((place, end)) = came.recv_timeout(left) else {
+            // A disk that hangs keeps neither the deadline nor the stop of the node waiting.
+            let next = crossbeam_channel::select! {
+                recv(came) -> next => next.ok(),
+                recv(stopped) -> _ => return Err(stopping()),
+                default(left) => None,
+            };
+            let Some((place, end)) = next else {
                 return Err(Refusal::new(Status::TimedOut, "the deadline passed while the chunks were checked"));
             };
             let Some((id, slot)) = ids.get(place).copied().zip(chunks.get_mut(place)) else { continue };
