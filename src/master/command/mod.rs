@@ -55,6 +55,19 @@ pub enum Command {
     ForgetSessions(Vec<u64>),
 }
 
+impl Command {
+    /// Whether it leads to more room on the disks, or is needed for that: it is taken also when there is little.
+    #[must_use]
+    pub fn makes_room(&self) -> bool {
+        match self {
+            Self::Change { change, .. } => matches!(change, Checked::Remove { .. }),
+            Self::OpenSession | Self::RenewSession(_) | Self::CloseSession(_) => true,
+            Self::Drain { .. } | Self::TombstonesWritten(_) => true,
+            Self::Recall(_) | Self::ExpireSessions { .. } | Self::ForgetSessions(_) => false,
+        }
+    }
+}
+
 /// The place of an entry in the to-do list of tombstones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TombstoneKey {

@@ -183,7 +183,8 @@ impl Master {
             Inner::Running(running) => running,
             Inner::Out(refusal) => return done.complete(Err(refusal.clone())),
         };
-        if let Some(refusal) = running.shared.role.refuses_change() {
+        let role = &running.shared.role;
+        if let Some(refusal) = if command.makes_room() { role.refuses_removal() } else { role.refuses_change() } {
             return done.complete(Err(refusal));
         }
         let bytes = command_bytes(&command);

@@ -118,6 +118,41 @@ fn a_full_disk_refuses_changes_answers_reads_and_comes_back() {
 }
 
 #[test]
+fn a_state_without_room_takes_what_makes_some() {
+    let disk = MemoryDisk::new();
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let master = open(&shared, settings(Duration::ZERO)).unwrap();
+    let first = session(&master);
+    assert!(done(&master, commit(first, 1, "/a")).is_ok());
+    assert!(done(&master, commit(first, 2, "/tree/b")).is_ok());
+    // The log has room in this, and the state would leave too little.
+    disk.set_capacity(32 << 20);
+    let mut number = 2;
+    eventually("the state is full", || {
+        number += 1;
+        drop(done(&master, empty(first, number, "/c")));
+        master.refuses_change().is_some()
+    });
+    assert_eq!(done(&master, empty(first, number + 1, "/d")).unwrap_err().status, Status::Full);
+    let second = session(&master);
+    for (number, name) in (1..).zip(["/a", "/tree"]) {
+        let change = Checked::Remove { path: path(name), tree: true, condition: Condition::Any };
+        let removed = done(&master, Command::Change { id: Origin { session: second, number }, change });
+        assert!(removed.is_ok(), "{removed:?}");
+    }
+    let due = || master.tombstones_due(None, Duration::ZERO, 100).unwrap();
+    eventually("the tree drains", || due().len() == 2);
+    assert!(done(&master, Command::TombstonesWritten(due().into_iter().map(|(key, _)| key).collect())).is_ok());
+    assert!(master.refuses_change().is_some() && due().is_empty());
+    disk.set_capacity(1 << 40);
+    eventually("changes are taken again", || master.refuses_change().is_none());
+    master.close();
+    let master = open(&shared, settings(Duration::ZERO)).unwrap();
+    assert_eq!(look_up(&master, "/a").unwrap_err().status, Status::NotFound);
+    master.close();
+}
+
+#[test]
 fn an_error_of_the_disk_ends_the_role_and_says_why() {
     let disk = MemoryDisk::new();
     let faulty = FaultyDisk::new(Arc::new(disk.clone()), FaultPlan::default());
