@@ -11,9 +11,9 @@ use crate::base::completion::Completion;
 use crate::base::ids::ObjectId;
 use crate::base::thread;
 use crate::io::{Disks, ReadEnd, Refused, Tried, Views};
-use crate::master::Master;
-use crate::request::{Answer, Change, ChangeRequest, Refusal, Responder, Stage, Status};
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crate::master::{Command, Master, MasterEnd};
+use crate::request::{Answer, Change, ChangeRequest, NameAnswer, Refusal, Responder, Stage, Status};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
@@ -104,7 +104,8 @@ fn chunks_of(request: &ChangeRequest) -> &[ObjectId] {
     }
 }
 
-/// Gives a checked commit to the master, or its refusal to whoever waits.
+/// Gives a checked commit to the master, or its refusal to whoever waits. A commit that was made before is answered as it was
+/// then, whatever has become of its chunks since: so before a refusal stands, the master is asked whether it knows the number.
 fn propose(
     master: &Master,
     request: ChangeRequest,
@@ -112,11 +113,27 @@ fn propose(
     responder: Responder,
     deadline: Moment,
 ) {
+    let id = request.id;
     match chunks.and_then(|chunks| command_of(request, &chunks)) {
         Ok(command) => {
             master.submit(command, deadline, Completion::new(move |end| responder.answer(names::answer_of(end))))
         }
-        Err(refusal) => responder.answer(Answer::Refused(refusal)),
+        Err(refusal) if matches!(refusal.status, Status::Busy | Status::TimedOut | Status::ShuttingDown) => {
+            responder.answer(Answer::Refused(refusal));
+        }
+        Err(refusal) => {
+            let then = move |end| responder.answer(recalled(end, refusal));
+            master.submit(Command::Recall(id), deadline, Completion::new(then));
+        }
+    }
+}
+
+/// What is answered to a commit whose chunks were refused, when the master has said how the number ended before.
+fn recalled(end: MasterEnd, refusal: Refusal) -> Answer {
+    match end {
+        // The receipt of no change: each makes a version.
+        Ok(NameAnswer::Changed(changed)) if changed.version == 0 => Answer::Refused(refusal),
+        end => names::answer_of(end),
     }
 }
 
@@ -215,14 +232,14 @@ impl Worker {
             crossbeam_channel::select! {
                 recv(stopped) -> _ => return,
                 recv(commits) -> commit => match commit {
-                    Ok(commit) => self.check(commit),
+                    Ok(commit) => self.check(commit, stopped),
                     Err(_) => return,
                 },
             }
         }
     }
 
-    fn check(&self, commit: Large) {
+    fn check(&self, commit: Large, stopped: &Receiver<()>) {
         let Large { request, responder, deadline } = commit;
         let (session, ids) = (request.id.session, chunks_of(&request).to_vec());
         let mut views = Views::default();
@@ -230,7 +247,7 @@ impl Worker {
         let mut chunks = Vec::with_capacity(ids.len());
         let mut outcome = Ok(());
         for window in ids.chunks(WINDOW) {
-            match self.window(window, session, deadline, &mut views) {
+            match self.window(window, session, deadline, &mut views, stopped) {
                 Ok(some) => chunks.extend(some),
                 Err(refusal) => {
                     outcome = Err(refusal);
@@ -247,7 +264,9 @@ impl Worker {
         session: u64,
         deadline: Moment,
         views: &mut Views,
+        stopped: &Receiver<()>,
     ) -> Result<Vec<Chunk>, Refusal> {
+        let stopping = || Refusal::new(Status::ShuttingDown, "the node is stopping: use another connection");
         let (tell, came) = bounded(ids.len());
         for (place, id) in ids.iter().copied().enumerate() {
             loop {
@@ -259,7 +278,9 @@ impl Worker {
                     Asked::Here(end) => drop(tell.try_send((place, end))),
                     Asked::Coming => {}
                     Asked::Refused(refusal) if refusal.status == Status::Busy && now < deadline => {
-                        std::thread::sleep(ASK_AGAIN);
+                        if stopped.recv_timeout(ASK_AGAIN) != Err(RecvTimeoutError::Timeout) {
+                            return Err(stopping());
+                        }
                         continue;
                     }
                     Asked::Refused(refusal) => return Err(refusal),
@@ -271,7 +292,13 @@ impl Worker {
         let mut chunks = vec![None; ids.len()];
         for _ in ids {
             let left = deadline - self.clock.now();
-            let Ok((place, end)) = came.recv_timeout(left) else {
+            // A disk that hangs keeps neither the deadline nor the stop of the node waiting.
+            let next = crossbeam_channel::select! {
+                recv(came) -> next => next.ok(),
+                recv(stopped) -> _ => return Err(stopping()),
+                default(left) => None,
+            };
+            let Some((place, end)) = next else {
                 return Err(Refusal::new(Status::TimedOut, "the deadline passed while the chunks were checked"));
             };
             let Some((id, slot)) = ids.get(place).copied().zip(chunks.get_mut(place)) else { continue };

@@ -51,7 +51,9 @@ impl Names {
     }
 
     fn change(&self, request: ChangeRequest, disks: &Disks, views: &mut Views, call: Call<'_>) -> Outcome<Operation> {
-        if let Some(refusal) = self.master.refuses_change() {
+        // What makes room may be taken on a full disk; the master says so.
+        let makes_room = matches!(request.change, Change::Remove { .. });
+        if let Some(refusal) = self.master.refuses_change().filter(|_| !makes_room) {
             return Outcome::Answered(Answer::Refused(refusal));
         }
         let Some(responder) = (call.responder)() else { return no_place() };

@@ -11,7 +11,8 @@ use crate::base::ids::{ObjectId, Origin};
 use crate::base::thread;
 use crate::io::{DeleteBy, DeleteEnd, DiskState, Disks, Found, Uploads, Views};
 use crate::master::{Command, Master, TombstoneKey};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crate::request::Status;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const IDS_MAX: usize = 1024;
 /// The wait when a disk is full: most readers end within it.
 const WAIT_WHEN_FULL: Duration = Duration::from_secs(10);
+/// The pause when nothing of what was due could be deleted: a list for a disk that is away is not read over and over.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// A delete, or the command that takes entries off the list, may take so long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -104,15 +107,17 @@ impl Sweeper {
     fn run(mut self, stopped: &Receiver<()>) {
         let mut pause = Duration::ZERO;
         while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
-            pause = if self.some() { Duration::ZERO } else { LOOK_EVERY };
-            self.forget_if_due();
+            pause = self.some(stopped);
+            self.forget_if_due(stopped);
         }
     }
 
-    /// Works on a few entries; false when none was due behind the place that was reached, which starts a new round.
-    fn some(&mut self) -> bool {
-        if self.master.refuses_change().is_some() {
-            return false;
+    /// Works on a few entries, and says how long to pause: longest when none was due behind the place that was reached,
+    /// which starts a new round.
+    fn some(&mut self, stopped: &Receiver<()>) -> Duration {
+        // Without room for the log the list stays as it is, but what stands on it goes: that is where room comes from.
+        if self.master.refuses_change().is_some_and(|refusal| refusal.status != Status::Full) {
+            return LOOK_EVERY;
         }
         let is_full = self.disks.reports().iter().any(|disk| disk.state == DiskState::Full);
         let wait = if is_full { self.wait.min(WAIT_WHEN_FULL) } else { self.wait };
@@ -120,34 +125,46 @@ impl Sweeper {
             Ok(due) => due,
             Err(error) => {
                 log::error!("tombstones: the list cannot be read: {error}");
-                return false;
+                return LOOK_EVERY;
             }
         };
         self.after = due.last().map(|(key, _)| *key);
         if due.is_empty() {
-            return false;
+            return LOOK_EVERY;
         }
         self.disks.renew(&mut self.views);
         let deadline = self.clock.now() + PATIENCE;
         let (tell, ended) = bounded(due.iter().map(|(_, ids)| ids.len()).sum());
         for (entry, (_, ids)) in due.iter().enumerate() {
             for id in ids {
-                self.delete(entry, *id, deadline, &tell);
+                self.delete(entry, *id, deadline, &tell, stopped);
             }
         }
         drop(tell);
-        let mut is_gone = vec![true; due.len()];
-        while let Ok((entry, gone)) = ended.recv() {
-            if let Some(is_gone) = is_gone.get_mut(entry) {
-                *is_gone &= gone;
+        let mut left: Vec<usize> = due.iter().map(|(_, ids)| ids.len()).collect();
+        // A disk that hangs never tells: what it does not say is not gone.
+        while let Some((entry, gone)) = told(&ended, stopped, deadline - self.clock.now()) {
+            if let Some(left) = left.get_mut(entry).filter(|_| gone) {
+                *left -= 1;
             }
         }
-        let gone: Vec<_> = due.into_iter().zip(is_gone).filter(|(_, gone)| *gone).map(|((key, _), _)| key).collect();
-        gone.is_empty() || self.done(Command::TombstonesWritten(gone))
+        let gone: Vec<_> = due.into_iter().zip(left).filter(|(_, left)| *left == 0).map(|((key, _), _)| key).collect();
+        match gone.is_empty() {
+            true => LOOK_AGAIN,
+            false if self.done(Command::TombstonesWritten(gone), stopped) => Duration::ZERO,
+            false => LOOK_EVERY,
+        }
     }
 
     /// Deletes an object; `tell` learns whether it is gone.
-    fn delete(&mut self, entry: usize, id: ObjectId, deadline: Moment, tell: &Sender<(usize, bool)>) {
+    fn delete(
+        &mut self,
+        entry: usize,
+        id: ObjectId,
+        deadline: Moment,
+        tell: &Sender<(usize, bool)>,
+        stopped: &Receiver<()>,
+    ) {
         // The channel has room for every object.
         let say = |gone| _ = tell.try_send((entry, gone));
         let target = match self.disks.find(&mut self.views, id) {
@@ -161,7 +178,9 @@ impl Sweeper {
             let done = move |end| _ = tell_later.try_send((entry, is_gone(id, end)));
             match self.disks.delete(target.clone(), DeleteBy::Name, (now, deadline), || Some(Completion::new(done))) {
                 Ok(()) => return,
-                Err(_) if now < deadline => std::thread::sleep(Duration::from_millis(2)),
+                Err(_) if now < deadline && stopped.try_recv() == Err(TryRecvError::Empty) => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
                 Err(_) => return say(false),
             }
         }
@@ -169,7 +188,7 @@ impl Sweeper {
 
     /// Closed sessions are forgotten when every disk was searched for their dead chunks. The margin is for what was on its
     /// way to a disk when its session was closed.
-    fn forget_if_due(&mut self) {
+    fn forget_if_due(&mut self, stopped: &Receiver<()>) {
         let now = self.clock.now();
         if now < self.forgot + FORGET_EVERY || self.master.refuses_change().is_some() {
             return;
@@ -181,17 +200,26 @@ impl Sweeper {
         };
         let sessions = self.master.sessions_closed_until(until_ms);
         if !sessions.is_empty() {
-            self.done(Command::ForgetSessions(sessions));
+            self.done(Command::ForgetSessions(sessions), stopped);
         }
     }
 
     /// Has a command carried out; true if that is known to be done.
-    fn done(&self, command: Command) -> bool {
+    fn done(&self, command: Command, stopped: &Receiver<()>) -> bool {
         let (tell, done) = bounded(1);
         let deadline = self.clock.now() + PATIENCE;
         let completion = Completion::new(move |end: crate::master::MasterEnd| _ = tell.try_send(end.is_ok()));
         self.master.submit(command, deadline, completion);
-        done.recv().unwrap_or(false)
+        told(&done, stopped, PATIENCE).unwrap_or(false)
+    }
+}
+
+/// What comes next from others, who may hang; `None` when nothing comes any more, or in time, or the node stops.
+fn told<T>(from: &Receiver<T>, stopped: &Receiver<()>, wait: Duration) -> Option<T> {
+    crossbeam_channel::select! {
+        recv(from) -> told => told.ok(),
+        recv(stopped) -> _ => None,
+        default(wait) => None,
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! Any thread; the shards are locked over memory only. Keyed by directory and name and walked one component at a time, so a
 //! directory that many paths share is there once, and moving it leaves everything below it valid. Coherent with commits:
-//! the apply thread forgets a name after its change was published and before it is answered; and an insert says which
-//! publication it was read after, and is dropped if anything of its shard has been forgotten since. So what was read before a
-//! change can never come in after it. Always: at most its capacity in bytes.
+//! the apply thread forgets a name before its change is published, under the number that the publication will have; and an
+//! insert says which publication it was read after, and is dropped if anything of its shard is forgotten under a later one. So
+//! what was read before a change can never come in after it, and who saw a change elsewhere never sees here what was before.
+//! Always: at most its capacity in bytes.
 
 use parking_lot::Mutex;
 use quick_cache::unsync::Cache;
@@ -117,7 +118,7 @@ impl<V: Weight + Clone> HotNames<V> {
         }
     }
 
-    /// Forgets a name that the publication `published` has changed. Apply thread.
+    /// Forgets a name that the publication `published`, which comes next, will change. Apply thread.
     pub fn forget(&self, directory: u64, name: &str, published: u64) {
         let asked = Asked { directory, name };
         let mut shard = self.shard(asked).lock();
@@ -184,6 +185,18 @@ mod tests {
         hot.forget(1, "a", 8);
         hot.insert(1, "a", 11, 8);
         assert_eq!(hot.get(1, "a"), None);
+    }
+
+    #[test]
+    fn between_forgetting_and_publication_nothing_old_comes_in() {
+        let hot = HotNames::new(1 << 20);
+        hot.insert(1, "a", 10u32, 6);
+        // Publication 7 is about to come: what was read after 6 may be the old or the new, and is not kept.
+        hot.forget(1, "a", 7);
+        hot.insert(1, "a", 10, 6);
+        assert_eq!(hot.get(1, "a"), None);
+        hot.insert(1, "a", 11, 7);
+        assert_eq!(hot.get(1, "a"), Some(11));
     }
 
     #[test]

@@ -8,8 +8,9 @@ use super::{Configuration, NodeError};
 use crate::base::clock::Clock;
 use crate::handler::{LargeCommits, Names, Tombstones};
 use crate::io::{DiskState, Disks};
-use crate::master::{Master, MasterSettings};
+use crate::master::{Master, MasterSettings, StateError};
 use crate::metrics::MasterMetrics;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,10 +75,30 @@ fn open(
         ..MasterSettings::default()
     };
     let (cluster, _) = disks.identity();
-    Master::open(disk, cluster.0, settings, clock, metrics).unwrap_or_else(|error| out(&error.to_string()))
+    kept_in(|| Master::open(disk, cluster.0, settings, clock, metrics))
+}
+
+/// The master, or none: also a panic, of the consensus core above all, which finds contradictions so, costs the names only.
+fn kept_in(open: impl FnOnce() -> Result<Master, StateError>) -> Master {
+    match std::panic::catch_unwind(AssertUnwindSafe(open)) {
+        Ok(Ok(master)) => master,
+        Ok(Err(error)) => out(&error.to_string()),
+        Err(_) => out("opening the metadata directory panicked; see the node's log"),
+    }
 }
 
 fn out(reason: &str) -> Master {
     log::error!("master: names are out of service, ids go on: {reason}");
     Master::out(reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_master_that_panics_at_its_start_costs_the_names_only() {
+        let master = kept_in(|| panic!("a contradiction"));
+        assert!(master.refuses_change().unwrap().detail.contains("panicked"));
+    }
 }

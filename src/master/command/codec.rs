@@ -45,6 +45,7 @@ const DRAIN: u8 = 9;
 const TOMBSTONES_WRITTEN: u8 = 10;
 const EXPIRE_SESSIONS: u8 = 11;
 const FORGET_SESSIONS: u8 = 12;
+const RECALL: u8 = 13;
 
 const CONDITION: u8 = 0b11;
 const CHOICE: u8 = 1 << 2;
@@ -194,6 +195,10 @@ fn push_command(out: &mut Vec<u8>, command: &Command) {
         Command::RenewSession(session) => push_one(out, RENEW_SESSION, *session),
         Command::CloseSession(session) => push_one(out, CLOSE_SESSION, *session),
         Command::Change { id, change } => push_change(out, *id, change),
+        Command::Recall(id) => {
+            push_one(out, RECALL, id.session);
+            push_varint(out, id.number);
+        }
         Command::Drain { removal, names_max } => {
             push_one(out, DRAIN, *removal);
             push_varint(out, u64::from(*names_max));
@@ -291,6 +296,7 @@ fn command(fields: &mut Fields<'_>) -> Option<Command> {
             let id = Origin { session: fields.varint()?, number: fields.varint()? };
             Command::Change { id, change: change(fields, kind)? }
         }
+        RECALL => Command::Recall(Origin { session: fields.varint()?, number: fields.varint()? }),
         DRAIN => Command::Drain { removal: fields.varint()?, names_max: fields.varint32()? },
         TOMBSTONES_WRITTEN => {
             let mut keys = list(fields, KEY_BYTES_MIN)?;

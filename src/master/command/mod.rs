@@ -35,6 +35,8 @@ pub enum Command {
         /// What to change.
         change: Checked,
     },
+    /// Asks how a change ended, if it did; it is answered with an empty receipt if it did not.
+    Recall(Origin),
     /// Takes up to so many names out of a removed tree.
     Drain {
         /// The removal.
@@ -51,6 +53,19 @@ pub enum Command {
     },
     /// Forgets closed sessions: every disk has been searched for their dead chunks since.
     ForgetSessions(Vec<u64>),
+}
+
+impl Command {
+    /// Whether it leads to more room on the disks, or is needed for that: it is taken also when there is little.
+    #[must_use]
+    pub fn makes_room(&self) -> bool {
+        match self {
+            Self::Change { change, .. } => matches!(change, Checked::Remove { .. }),
+            Self::OpenSession | Self::RenewSession(_) | Self::CloseSession(_) => true,
+            Self::Drain { .. } | Self::TombstonesWritten(_) => true,
+            Self::Recall(_) | Self::ExpireSessions { .. } | Self::ForgetSessions(_) => false,
+        }
+    }
 }
 
 /// The place of an entry in the to-do list of tombstones.

@@ -1,6 +1,6 @@
 //! The apply thread: makes what the log says true, in its order, and answers.
 //!
-//! Always: a command's changes are published at once; hot names are forgotten after that and before the answer; the same
+//! Always: a command's changes are published at once; hot names are forgotten before that, and so before the answer; the same
 //! log gives the same state on every replica, for nothing here asks a clock or another thread. An error of the state ends
 //! the master's role: nothing more is applied, and what waits is answered with an unknown outcome.
 
@@ -25,8 +25,6 @@ use std::time::Duration;
 const GROUPS_MAX: usize = 16;
 /// How often a wait looks whether the role has ended.
 const LOOK_UP: Duration = Duration::from_millis(50);
-/// Bytes of changes in memory at which they are taken to the store whatever the time.
-const LAYER_BYTES_MAX: usize = 64 << 20;
 
 impl Logged {
     /// An entry that this process did not propose; a new leader's own is empty.
@@ -92,15 +90,18 @@ pub(super) struct Applier {
     /// Something was applied since the last checkpoint.
     dirty: bool,
     touched: Touched,
+    /// It replays the log: nobody would see a wait for room, and the node waits with it.
+    starting: bool,
 }
 
 impl Applier {
     pub(super) fn new(shared: Arc<Shared>, namespace: Namespace, checkpoints: Checkpoints) -> Self {
         let checkpointed = shared.clock.now();
-        Self { shared, namespace, checkpoints, checkpointed, dirty: false, touched: Touched::default() }
+        Self { shared, namespace, checkpoints, checkpointed, dirty: false, touched: Touched::default(), starting: true }
     }
 
     fn run(mut self, logged: &Receiver<Logged>) {
+        self.starting = false;
         let every = self.shared.settings.checkpoint_every;
         loop {
             match logged.recv_timeout(every) {
@@ -162,11 +163,15 @@ impl Applier {
         let mut transaction = self.shared.layers.begin();
         let end = self.namespace.apply(&mut transaction, command, time_ms, &mut self.touched)?;
         if end.is_ok() {
-            let published = transaction.publish(self.touched.directories_moved);
+            // Before the publication, whose number is known as nobody else publishes: were it after, one could read the new
+            // state from the layers, and then the old one from the hot names.
+            let next = self.shared.layers.published() + 1;
             let changed = if planted::on(Bug::KeepHotNames) { 0 } else { self.touched.names.len() };
             for (directory, name) in self.touched.names.drain(..changed) {
-                self.shared.hot.forget(directory, &name, published);
+                self.shared.hot.forget(directory, &name, next);
             }
+            let published = transaction.publish(self.touched.directories_moved);
+            debug_assert_eq!(published, next, "only the apply thread publishes");
         }
         self.touched.names.clear();
         self.touched.directories_moved = false;
@@ -176,8 +181,8 @@ impl Applier {
     /// Freezes what has gathered once it is old or large enough; false when the role has ended.
     pub(super) fn checkpoint_if_due(&mut self) -> bool {
         let (bytes, _) = self.shared.layers.weight();
-        let full = bytes >= LAYER_BYTES_MAX;
-        if full && !self.checkpoints.wait(&self.shared) {
+        let full = bytes >= self.shared.settings.layer_bytes_max;
+        if full && !self.checkpoints.wait(&self.shared, self.starting) {
             return false;
         }
         let now = self.shared.clock.now();
@@ -210,10 +215,15 @@ impl Applier {
 
     /// The last checkpoint, so that the next start has nothing to replay.
     pub(super) fn close(mut self) {
-        if !self.shared.role.has_ended() && self.checkpoints.wait(&self.shared) && self.dirty {
+        if !self.shared.role.has_ended() && self.checkpoints.wait(&self.shared, false) && self.dirty {
             self.freeze();
-            self.checkpoints.wait(&self.shared);
+            self.checkpoints.wait(&self.shared, false);
         }
+        self.checkpoints.close();
+    }
+
+    /// Ends the thread of the checkpoints after a start that failed. The role has ended.
+    pub(super) fn give_up(self) {
         self.checkpoints.close();
     }
 }

@@ -78,13 +78,15 @@ impl Checkpoints {
         }
     }
 
-    /// Waits until none is under way; false if it never will be.
-    pub(super) fn wait(&mut self, shared: &Shared) -> bool {
+    /// Waits until none is under way; false if it never will be, or, if asked so, if the store has no room.
+    pub(super) fn wait(&mut self, shared: &Shared, only_with_room: bool) -> bool {
         while self.under_way() {
             if self.done.recv_timeout(LOOK_UP).is_ok() {
                 self.under_way = false;
             } else if shared.role.has_ended() || self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
                 return !self.under_way();
+            } else if only_with_room && shared.role.refuses_change().is_some() {
+                return false;
             }
         }
         true

@@ -50,7 +50,7 @@ use shared::{Proposed, Shared};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a command counts in the bytes of its queue, besides its paths and chunks.
 const COMMAND_BYTES: usize = 256;
@@ -112,6 +112,7 @@ impl Master {
         tell(&place, &report);
         let no_thread = |error| StateError::io("a thread of the master", error);
         let time_ms = shared.facts.lock().time_ms;
+        shared.begin_time(time_ms);
         let applying = Applying::start(applier).map_err(no_thread)?;
         let (commands, proposed) = queue(shared.settings.commands_max, shared.settings.command_bytes_max);
         let (questions, asked) = queue(shared.settings.questions_max, QUESTION_BYTES_MAX);
@@ -162,7 +163,8 @@ impl Master {
             Inner::Running(running) => running,
             Inner::Out(refusal) => return done.complete(Err(refusal.clone())),
         };
-        if let Some(refusal) = running.shared.role.refuses_change() {
+        let role = &running.shared.role;
+        if let Some(refusal) = if command.makes_room() { role.refuses_removal() } else { role.refuses_change() } {
             return done.complete(Err(refusal));
         }
         let bytes = command_bytes(&command);
@@ -205,7 +207,7 @@ impl Master {
         ids_max: usize,
     ) -> Result<Vec<(TombstoneKey, Vec<ObjectId>)>, StateError> {
         let Inner::Running(Running { shared, .. }) = &self.0 else { return Ok(Vec::new()) };
-        tombstones_due(&shared.layers, after, shared.clock.wall_ms(), milliseconds(wait), ids_max)
+        tombstones_due(&shared.layers, after, shared.time_ms(), milliseconds(wait), ids_max)
     }
 
     /// Whether a chunk that was put under this origin will never belong to a file. `false` also of what is not known.
@@ -252,7 +254,8 @@ impl Master {
         }
     }
 
-    /// Applies what is in the log, takes the state to its store, and ends the threads.
+    /// Applies what is in the log, takes the state to its store, and ends the threads. Those that hang on the disk are left
+    /// behind after a while, with the lock: nothing acknowledged depends on them.
     pub fn close(&self) {
         let Inner::Running(running) = &self.0 else { return };
         running.shared.stopping.store(true, Ordering::Release);
@@ -260,11 +263,28 @@ impl Master {
             // Something to do ends a reader's wait. A full queue does so too.
             self.ask(Question::Removal(0), Moment::NEVER, Completion::new(|_| ()));
         }
+        let ends = Instant::now() + running.shared.settings.close_max;
+        let mut hang = 0;
         for thread in std::mem::take(&mut *running.threads.lock()) {
-            // A panic was logged when it happened.
-            drop(thread.join());
+            while !thread.is_finished() && Instant::now() < ends {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if thread.is_finished() {
+                // A panic was logged when it happened.
+                drop(thread.join());
+            } else {
+                hang += 1;
+            }
         }
-        drop(running.lock.lock().take());
+        let lock = running.lock.lock().take();
+        if hang > 0 {
+            // They may write yet, when the disk comes back: nobody else gets the directory from this process.
+            std::mem::forget(lock);
+            running.shared.role.end("the node is stopping");
+            log::error!(
+                "master: {hang} threads hang on the metadata disk and are left behind; the next start replays the log"
+            );
+        }
     }
 }
 

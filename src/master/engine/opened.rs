@@ -78,7 +78,14 @@ impl Opened {
         let no_thread = |error| StateError::io("a thread of the master", error);
         let checkpoints = Checkpoints::start(&shared, Arc::clone(&store)).map_err(no_thread)?;
         let mut applier = Applier::new(Arc::clone(&shared), namespace, checkpoints);
-        let replayed = lead(&mut consensus, &mut applier)?;
+        let replayed = match lead(&mut consensus, &mut applier) {
+            Ok(replayed) => replayed,
+            Err(error) => {
+                shared.role.end(&error.to_string());
+                applier.give_up();
+                return Err(error);
+            }
+        };
         Ok(Self { store, shared, applier, consensus, replayed, report })
     }
 }
@@ -93,6 +100,7 @@ fn lead(consensus: &mut Consensus, applier: &mut Applier) -> Result<u64, StateEr
             entries += u64::from(!entry.data.is_empty());
             applier.apply(Logged::of(&entry)?)?;
             if !applier.checkpoint_if_due() {
+                // For want of room, too: what the log has need not fit into memory.
                 return Err(StateError::damaged("metadata state", applier.shared.role.told().1));
             }
         }

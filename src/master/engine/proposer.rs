@@ -127,7 +127,15 @@ impl Proposer {
     }
 
     fn draining(&self) -> bool {
-        self.shared.removal.load(Ordering::Acquire) != 0 && self.shared.role.refuses_change().is_none()
+        self.shared.removal.load(Ordering::Acquire) != 0 && self.refuses(true).is_none()
+    }
+
+    /// Why a command is refused now. What makes room may gather in memory while the state has none, but not more than the
+    /// next start can hold.
+    fn refuses(&self, makes_room: bool) -> Option<Refusal> {
+        let refusal = self.shared.role.refuses_change()?;
+        let has_memory = self.shared.layers.weight().0 < self.shared.settings.layer_bytes_max / 2;
+        if makes_room && has_memory { self.shared.role.refuses_removal() } else { Some(refusal) }
     }
 
     fn tick(&mut self, now: Moment) {
@@ -178,7 +186,7 @@ impl Proposer {
             self.expired = now;
             let silent_ms = u64::try_from(self.shared.settings.session_silent.as_millis()).unwrap_or(u64::MAX);
             let since_ms = self.shared.silent_since_ms.load(Ordering::Relaxed);
-            if since_ms.saturating_add(silent_ms) <= self.shared.clock.wall_ms() {
+            if since_ms.saturating_add(silent_ms) <= self.shared.time_ms() {
                 self.add(Command::ExpireSessions { silent_ms }, None, group);
             }
         }
@@ -190,7 +198,7 @@ impl Proposer {
             let refusal = Refusal::new(Status::TimedOut, "the deadline passed before the log took the change");
             return self.end(proposed, refusal);
         }
-        if let Some(refusal) = self.shared.role.refuses_change() {
+        if let Some(refusal) = self.refuses(proposed.command.makes_room()) {
             return self.end(proposed, refusal);
         }
         self.add(proposed.command, proposed.done, group);
@@ -219,7 +227,7 @@ impl Proposer {
             return Ok(());
         }
         // The time goes into the entry, and never back.
-        self.time_ms = self.time_ms.max(self.shared.clock.wall_ms());
+        self.time_ms = self.time_ms.max(self.shared.time_ms());
         self.encoder.set_time(self.time_ms);
         let data = self.encoder.bytes().to_vec();
         self.encoder.restart(self.time_ms);

@@ -110,22 +110,33 @@ fn answer(shared: &Shared, asked: Asked, again: &QueueSender<Asked>) {
 fn walk_on(
     shared: &Shared,
     mut walk: Box<UsageWalk>,
-    done: Completion<MasterEnd>,
+    mut done: Completion<MasterEnd>,
     (queued, deadline): (Moment, Moment),
     again: &QueueSender<Asked>,
 ) {
-    match walk.step(&shared.layers, SLICE_NAMES) {
-        Ok(UsageStep::Done(usage)) => done.complete(Ok(NameAnswer::Usage(usage))),
-        Ok(UsageStep::Refused(refusal)) => done.complete(Err(refusal)),
-        Ok(UsageStep::More) => {
-            let question = Question::More(walk);
-            let asked = Asked { done, queued, deadline, question };
-            if let Err(full) = again.try_send(asked.question.bytes(), asked) {
-                // No room to go back to: nothing passes it then.
-                answer(shared, full.0, again);
-            }
+    // A loop, for as long as there is no room to go back to: a call a slice would come to the end of the stack.
+    loop {
+        match walk.step(&shared.layers, SLICE_NAMES) {
+            Ok(UsageStep::Done(usage)) => return done.complete(Ok(NameAnswer::Usage(usage))),
+            Ok(UsageStep::Refused(refusal)) => return done.complete(Err(refusal)),
+            Ok(UsageStep::More) => {}
+            Err(error) => return done.complete(ended(shared, Err(error))),
         }
-        Err(error) => done.complete(ended(shared, Err(error))),
+        let question = Question::More(walk);
+        let asked = Asked { done, queued, deadline, question };
+        let Err(full) = again.try_send(asked.question.bytes(), asked) else { return };
+        let Asked { question: Question::More(back), done: waiting, .. } = full.0 else { return };
+        (walk, done) = (back, waiting);
+        if shared.stopping.load(Ordering::Acquire) {
+            return done
+                .complete(Err(Refusal::new(Status::ShuttingDown, "the node is stopping: use another connection")));
+        }
+        if deadline <= shared.clock.now() {
+            return done.complete(Err(Refusal::new(Status::TimedOut, "the deadline passed while names were counted")));
+        }
+        if let Some(refusal) = shared.role.refuses_read() {
+            return done.complete(Err(refusal));
+        }
     }
 }
 

@@ -8,7 +8,8 @@
 //! | full | serving | it found room again |
 //! | any | ended | an error or a panic in consensus, log or state; or the node stops. For good: the next start looks anew |
 //!
-//! Always: only serving takes changes; full answers reads; ended answers nothing.
+//! Always: only serving takes changes; full answers reads, and takes what makes room while the log has some; ended answers
+//! nothing.
 
 use crate::request::{Refusal, Stage, Status};
 use parking_lot::Mutex;
@@ -48,6 +49,12 @@ impl Role {
             }),
             _ => Some(self.ended()),
         }
+    }
+
+    /// Why a command that makes room is refused now: without room for the state the log and the memory can hold some.
+    pub(super) fn refuses_removal(&self) -> Option<Refusal> {
+        let only_state = self.state.load(Ordering::Acquire) == Full::State as u8;
+        if only_state { None } else { self.refuses_change() }
     }
 
     /// Why a read is refused now.
@@ -114,8 +121,10 @@ mod tests {
         assert_eq!((refusal.status, refusal.retry_after_ms), (Status::Full, 1000));
         assert!(role.refuses_read().is_none());
         role.enter_full(Full::State, "state: no room");
+        assert!(role.refuses_removal().is_some(), "the log has no room");
         role.leave_full(Full::Log);
         assert!(role.refuses_change().is_some(), "the state has no room yet");
+        assert!(role.refuses_removal().is_none(), "what makes room is taken");
         role.leave_full(Full::State);
         assert!(role.refuses_change().is_none());
         role.end("state: damaged");
@@ -124,6 +133,7 @@ mod tests {
         role.leave_full(Full::Log);
         let refusal = role.refuses_read().unwrap();
         assert_eq!(refusal.status, Status::Unavailable);
+        assert!(role.refuses_removal().is_some());
         assert!(refusal.detail.ends_with("state: damaged"), "{}", refusal.detail);
         assert_eq!(role.told(), ("ended", "state: damaged".to_string()));
     }

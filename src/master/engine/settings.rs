@@ -22,8 +22,12 @@ pub struct MasterSettings {
     pub log: LogOptions,
     /// What was applied is taken to the store after so long, or when there is much of it.
     pub checkpoint_every: Duration,
+    /// Bytes of changes in memory at which they are taken to the store whatever the time.
+    pub layer_bytes_max: usize,
     /// A session without a change for so long is closed.
     pub session_silent: Duration,
+    /// A stop waits so long for threads that hang on the metadata disk.
+    pub close_max: Duration,
 }
 
 impl Default for MasterSettings {
@@ -37,7 +41,9 @@ impl Default for MasterSettings {
             readers: 2,
             log: LogOptions::default(),
             checkpoint_every: Duration::from_secs(1),
+            layer_bytes_max: 64 << 20,
             session_silent: Duration::from_secs(86_400),
+            close_max: Duration::from_secs(30),
         }
     }
 }

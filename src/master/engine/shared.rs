@@ -62,6 +62,8 @@ pub(super) struct Shared {
     pub(super) log: Mutex<ConsensusStatus>,
     /// The last use of the session that was silent the longest, or the end of time. Apply thread, at checkpoints.
     pub(super) silent_since_ms: AtomicU64,
+    /// A time of the master, and the moment that had it; see [`Shared::time_ms`].
+    time: Mutex<(u64, Moment)>,
     /// Syncs of the log in the last whole second. Master thread.
     pub(super) syncs_per_s: AtomicU64,
     /// Bytes that the store takes. Checkpoint thread.
@@ -90,10 +92,31 @@ impl Shared {
             durable: Mutex::new(Applied::default()),
             log: Mutex::new(ConsensusStatus::default()),
             silent_since_ms: AtomicU64::new(u64::MAX),
+            time: Mutex::new((0, clock.now())),
             syncs_per_s: AtomicU64::new(0),
             store_bytes: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         }
+    }
+
+    /// The master's time, in milliseconds since 1970: the wall clock's, but it never goes back, not even over a restart, and
+    /// while the wall clock is behind it goes on all the same. What the log says of times is compared with this alone: a
+    /// clock that was ahead once and was put right would otherwise hold up tombstones and silent sessions until it comes
+    /// there again.
+    pub(super) fn time_ms(&self) -> u64 {
+        let mut time = self.time.lock();
+        let (now, wall_ms) = (self.clock.now(), self.clock.wall_ms());
+        let (from_ms, since) = *time;
+        let on_ms = from_ms.saturating_add(now.since(since) / 1_000_000);
+        if wall_ms > on_ms {
+            *time = (wall_ms, now);
+        }
+        wall_ms.max(on_ms)
+    }
+
+    /// The log has a group of this time.
+    pub(super) fn begin_time(&self, time_ms: u64) {
+        *self.time.lock() = (time_ms, self.clock.now());
     }
 
     /// Starts a thread whose panic ends the role.

@@ -206,6 +206,11 @@ impl Namespace {
             Command::Drain { removal, names_max } => {
                 return self.drain(table, *removal, *names_max).map(NameAnswer::Removal);
             }
+            Command::Recall(id) => {
+                if let Some(ending) = self.sessions.answered(*id, now_ms)? {
+                    return Ok(ending.again()?);
+                }
+            }
             Command::TombstonesWritten(keys) => self.tombstones_written(table, keys)?,
             Command::OpenSession => {
                 // Not from 1 on: a namespace that was made anew, or restored, must not give out again what chunks of its

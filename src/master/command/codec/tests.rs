@@ -47,6 +47,7 @@ fn golden_bytes() {
         (Command::TombstonesWritten(vec![key]), b"\x0a\x01\x01\x02\x03"),
         (Command::ExpireSessions { silent_ms: 5 }, b"\x0b\x05"),
         (Command::ForgetSessions(vec![1, 2]), b"\x0c\x02\x01\x02"),
+        (Command::Recall(Origin { session: 300, number: 2 }), b"\x0d\xac\x02\x02"),
     ];
     for (command, bytes) in &cases {
         let group = Group { time_ms: 0x0102, commands: vec![command.clone()] };

@@ -136,6 +136,8 @@ fn no_acknowledged_change_is_lost_and_none_is_half_made() {
             }
         }
         assert!(run.collect(true));
+        let ended = run.reference.digests.windows(2).filter(|pair| pair[0] != pair[1]).count() as u64;
+        assert!(ended > number / 2, "the session is the one that the changes name: {ended} of {number} did something");
         run.master.close();
         check(&disk.crash_clean(), &run.reference.digests, run.acknowledged, &format!("seed {seed}, closed"));
         states += 1;

@@ -33,10 +33,10 @@ fn source() -> MemoryDisk {
     let master = open(&shared(&disk), settings(Duration::from_secs(3600))).unwrap();
     done(&master, Command::OpenSession).unwrap();
     for number in 1..=NAMES {
-        done(&master, commit(1, number, &format!("/d{}/f{number}", number % 7))).unwrap();
+        done(&master, commit(first_session(), number, &format!("/d{}/f{number}", number % 7))).unwrap();
     }
     let change = Checked::Remove { path: path("/d3/f3"), tree: false, condition: Condition::Any };
-    done(&master, Command::Change { id: Origin { session: 1, number: NAMES + 1 }, change }).unwrap();
+    done(&master, Command::Change { id: Origin { session: first_session(), number: NAMES + 1 }, change }).unwrap();
     let killed = disk.kill();
     master.close();
     killed
@@ -98,7 +98,7 @@ fn a_backup_brings_back_what_was_there() {
     for round in 0..3 {
         let master = open(&shared(&copy), settings(Duration::ZERO)).unwrap();
         assert!(look_up(&master, "/d5/f5").is_ok() && look_up(&master, "/d3/f3").is_err());
-        done(&master, commit(1, NAMES + 2 + round, &format!("/new/f{round}"))).unwrap();
+        done(&master, commit(first_session(), NAMES + 2 + round, &format!("/new/f{round}"))).unwrap();
         master.close();
     }
     assert_eq!(start(&copy).unwrap(), NAMES + 2);
@@ -259,7 +259,7 @@ fn a_restore_of_many_commits_that_stops_between_them_is_refused() {
         let Command::Change {
             id,
             change: Checked::Commit { path, condition, parents, modified_ms, attributes, hash, .. },
-        } = commit(1, number, &format!("/large/f{number}"))
+        } = commit(first_session(), number, &format!("/large/f{number}"))
         else {
             panic!("a commit is one")
         };

@@ -2,10 +2,11 @@
 //! refuses changes and answers reads and comes back by itself, an error ends the role with its cause, a removed tree drains.
 
 use super::world::*;
+use crate::base::clock::{Clock, ManualClock, Moment};
 use crate::base::ids::Origin;
 use crate::disk::{Call, Disk, Fault, FaultPlan, FaultyDisk, MemoryDisk};
 use crate::master::command::{Checked, Command};
-use crate::master::engine::{Master, Question};
+use crate::master::engine::{Master, MasterSettings, Question};
 use crate::request::{Condition, NameAnswer, Status};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -117,6 +118,41 @@ fn a_full_disk_refuses_changes_answers_reads_and_comes_back() {
 }
 
 #[test]
+fn a_state_without_room_takes_what_makes_some() {
+    let disk = MemoryDisk::new();
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    let master = open(&shared, settings(Duration::ZERO)).unwrap();
+    let first = session(&master);
+    assert!(done(&master, commit(first, 1, "/a")).is_ok());
+    assert!(done(&master, commit(first, 2, "/tree/b")).is_ok());
+    // The log has room in this, and the state would leave too little.
+    disk.set_capacity(32 << 20);
+    let mut number = 2;
+    eventually("the state is full", || {
+        number += 1;
+        drop(done(&master, empty(first, number, "/c")));
+        master.refuses_change().is_some()
+    });
+    assert_eq!(done(&master, empty(first, number + 1, "/d")).unwrap_err().status, Status::Full);
+    let second = session(&master);
+    for (number, name) in (1..).zip(["/a", "/tree"]) {
+        let change = Checked::Remove { path: path(name), tree: true, condition: Condition::Any };
+        let removed = done(&master, Command::Change { id: Origin { session: second, number }, change });
+        assert!(removed.is_ok(), "{removed:?}");
+    }
+    let due = || master.tombstones_due(None, Duration::ZERO, 100).unwrap();
+    eventually("the tree drains", || due().len() == 2);
+    assert!(done(&master, Command::TombstonesWritten(due().into_iter().map(|(key, _)| key).collect())).is_ok());
+    assert!(master.refuses_change().is_some() && due().is_empty());
+    disk.set_capacity(1 << 40);
+    eventually("changes are taken again", || master.refuses_change().is_none());
+    master.close();
+    let master = open(&shared, settings(Duration::ZERO)).unwrap();
+    assert_eq!(look_up(&master, "/a").unwrap_err().status, Status::NotFound);
+    master.close();
+}
+
+#[test]
 fn an_error_of_the_disk_ends_the_role_and_says_why() {
     let disk = MemoryDisk::new();
     let faulty = FaultyDisk::new(Arc::new(disk.clone()), FaultPlan::default());
@@ -176,6 +212,84 @@ fn a_removed_tree_drains_by_itself_also_over_a_restart() {
     let due = master.tombstones_due(None, Duration::ZERO, usize::MAX).unwrap();
     assert_eq!(due.iter().map(|(_, ids)| ids.len()).sum::<usize>(), 4000);
     master.close();
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_disk_that_hangs() {
+    let disk = MemoryDisk::new();
+    let faulty = FaultyDisk::new(Arc::new(disk.clone()), FaultPlan::default());
+    let faults = faulty.faults();
+    let shared: Arc<dyn Disk> = Arc::new(faulty);
+    let settings = MasterSettings { close_max: Duration::from_millis(50), ..settings(Duration::from_secs(1 << 20)) };
+    let master = open(&shared, settings).unwrap();
+    let session = session(&master);
+    faults.hang(&[Call::SyncData]);
+    let end = submit(&master, empty(session, 1, "/a"));
+    assert!(faults.wait_until_hanging(1, PATIENCE));
+    master.close();
+    assert!(master.refuses_change().is_some() && end.try_recv().is_err(), "nothing is said of what is not known");
+    faults.release();
+}
+
+#[test]
+fn a_start_without_room_for_the_state_ends() {
+    let disk = MemoryDisk::new();
+    let plain: Arc<dyn Disk> = Arc::new(disk.clone());
+    let master = open(&plain, settings(Duration::from_secs(1 << 20))).unwrap();
+    let session = session(&master);
+    for number in 1..200 {
+        assert!(done(&master, empty(session, number, &format!("/{number}"))).is_ok());
+    }
+    let image = disk.kill();
+    master.close();
+    let small = MasterSettings { layer_bytes_max: 4096, ..settings(Duration::from_secs(1 << 20)) };
+    let shared: Arc<dyn Disk> = Arc::new(image.clone());
+    image.set_capacity(0);
+    let refused = open(&shared, small.clone()).unwrap_err().to_string();
+    assert!(refused.contains("no room for the state"), "{refused}");
+    image.set_capacity(1 << 40);
+    let master = open(&shared, small).unwrap();
+    assert!(look_up(&master, "/199").is_ok());
+    master.close();
+}
+
+/// A machine whose wall clock can be put elsewhere.
+#[derive(Default)]
+struct Skewed {
+    clock: ManualClock,
+    behind_ms: AtomicU64,
+}
+
+impl Clock for Skewed {
+    fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    fn wall_ms(&self) -> u64 {
+        self.clock.wall_ms() - self.behind_ms.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn a_clock_that_is_put_back_holds_nothing_up() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    let skewed = Arc::new(Skewed::default());
+    let clock: Arc<dyn Clock> = Arc::<Skewed>::clone(&skewed);
+    let wait = Duration::from_secs(900);
+    let due = |master: &Master| master.tombstones_due(None, wait, 100).unwrap().len();
+    for round in 1..3u64 {
+        let master = Master::open(Arc::clone(&disk), OWNER, settings(Duration::ZERO), &clock, &Arc::default()).unwrap();
+        let session = session(&master);
+        assert!(done(&master, commit(session, 1, "/a")).is_ok());
+        let change = Checked::Remove { path: path("/a"), tree: false, condition: Condition::Any };
+        assert!(done(&master, Command::Change { id: Origin { session, number: 2 }, change }).is_ok());
+        // A year, over which it was ahead.
+        skewed.behind_ms.fetch_add(365 * 86_400_000, Ordering::SeqCst);
+        assert_eq!(due(&master), 0);
+        skewed.clock.advance(wait);
+        assert_eq!(due(&master) as u64, round, "the wait is over, whatever the wall clock says");
+        master.close();
+    }
 }
 
 #[test]

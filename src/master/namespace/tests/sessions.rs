@@ -31,6 +31,41 @@ fn a_change_that_is_sent_again_gets_the_answer_of_before() {
 }
 
 #[test]
+fn a_new_namespace_gives_no_session_of_an_earlier_one() {
+    let mut sessions = Vec::new();
+    for time_ms in [1_700_000_000_000u64, 1_700_000_001_000] {
+        let mut table = MapTable::default();
+        let mut names = Namespace::load(&table).unwrap();
+        for _ in 0..3 {
+            let opened = names.apply(&mut table, &Command::OpenSession, time_ms, &mut Touched::default()).unwrap();
+            let Ok(NameAnswer::Session(session)) = opened else { panic!("{opened:?}") };
+            sessions.push(session.session);
+        }
+    }
+    assert!(sessions.is_sorted_by(|a, b| a < b), "{sessions:?}");
+    assert_eq!((sessions[1], sessions[5] >> 53), (sessions[0] + 1, 0));
+}
+
+#[test]
+fn how_a_change_ended_can_be_asked_for_without_it() {
+    let mut node = Node::new();
+    let (id, refused, fresh) = (node.id(), node.id(), node.id());
+    let made = node.change_as(id, make("/a", false)).unwrap();
+    assert!(node.change_as(refused, make("/a", false)).is_err());
+    let digest = node.names.facts().digest;
+    for _ in 0..2 {
+        assert_eq!(node.run(Command::Recall(id)), Ok(NameAnswer::Changed(made)));
+        assert_eq!(node.run(Command::Recall(refused)).unwrap_err().status, Status::AlreadyExists);
+        assert_eq!(node.run(Command::Recall(fresh)), Ok(NameAnswer::Changed(Changed::default())));
+        let nobody = node.run(Command::Recall(origin(id.session + 1, 1))).unwrap_err();
+        assert_eq!(nobody.status, Status::SessionUnknown);
+        reload(&mut node);
+    }
+    assert_eq!(node.names.facts().digest, digest, "asking changes nothing");
+    assert!(node.change_as(fresh, make("/b", false)).is_ok(), "the number is still free");
+}
+
+#[test]
 fn an_answer_of_long_ago_is_forgotten() {
     let mut node = Node::new();
     let id = node.id();
