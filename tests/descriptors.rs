@@ -15,7 +15,7 @@ use support::raw::Raw;
 #[test]
 fn without_descriptors_accepting_pauses_and_recovers() {
     let directory = tempfile::tempdir().unwrap();
-    let node = Process::serve_with_files(&[directory.path()], 64);
+    let node = Process::serve_with_files(&[directory.path()], 80);
     let client = Client::connect(node.address.to_string()).unwrap();
     let id = client.put("content", PutOptions::default()).unwrap().id;
     // More than there are descriptors: those beyond wait in the backlog, connected and not accepted.
