@@ -204,7 +204,10 @@ impl Applier {
     fn freeze(&mut self) {
         self.dirty = false;
         self.store();
-        *self.shared.dead.write() = self.namespace.dead_numbers();
+        let dead = self.namespace.dead_numbers();
+        // Of many sessions the old one takes its time to drop, and processors take this lock: not under it.
+        let old = std::mem::replace(&mut *self.shared.dead.write(), dead);
+        drop(old);
         self.shared.silent_since_ms.store(self.namespace.silent_since_ms(), Ordering::Relaxed);
         let (index, term) = self.namespace.applied();
         let applied = Applied { index, term };
