@@ -8,10 +8,11 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use larder::base::ids::{ClusterId, Cookie, NodeId, ObjectId, Origin, Sequence, VolumeId};
 use larder::base::path::NamePath;
 use larder::binary::Binary;
-use larder::net::{Arrival, Body, Decoded, Guest, Protocol};
+use larder::net::{Arrival, Body, Decoded, Guest, Peer, Protocol};
 use larder::request::{Attributes, Change, ChangeRequest, Condition, Durability, Limits, Lookup, NameOperation};
 use larder::wire::{ChecksumKind, Hello, Request};
 use std::hint::black_box;
+use std::sync::Arc;
 
 const FRAMES: u64 = 1000;
 
@@ -27,6 +28,10 @@ fn limits() -> Limits {
     }
 }
 
+fn peer() -> Peer {
+    Peer { address: ([127, 0, 0, 1], 1).into(), metrics: Arc::default() }
+}
+
 /// The frames of many requests, one behind the other.
 fn pipelined(request: &Request, kind: ChecksumKind) -> Bytes {
     (1..=FRAMES).flat_map(|n| request.encode(kind, n, 0).concat()).collect::<Vec<u8>>().into()
@@ -38,6 +43,9 @@ fn take_all(protocol: &mut dyn Protocol, input: &Bytes) -> u64 {
     while at < input.len() {
         let arrival = match protocol.decode(&input[at..]) {
             Decoded::More => unreachable!("the frames are whole"),
+            other @ (Decoded::Open { .. } | Decoded::Content { .. } | Decoded::Sealed { .. }) => {
+                unreachable!("frames say how long they are: {other:?}")
+            }
             Decoded::Whole { head_bytes, arrival } => {
                 at += head_bytes;
                 arrival
@@ -85,7 +93,7 @@ fn decoder(criterion: &mut Criterion) {
     for (name, request) in cases {
         for (kind_name, kind) in [("crc32c", ChecksumKind::Crc32c), ("crc32", ChecksumKind::Crc32)] {
             let input = pipelined(&request, kind);
-            let mut protocol = Binary::new(limits()).begin();
+            let mut protocol = Binary::new(limits()).begin(peer());
             let hello: Bytes = Request::Hello(Hello::of("bench")).encode(kind, 1, 0).concat().into();
             take_all(&mut *protocol, &hello);
             group.bench_function(format!("{name}, {kind_name}"), |bencher| {

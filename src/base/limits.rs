@@ -99,6 +99,9 @@ pub const OUTPUT_BYTES_MAX: usize = 2 * PIECE_BYTES;
 /// before it takes no further request.
 pub const LOOSE_BYTES_MAX: usize = 64 << 10;
 
+/// What is still read and dropped of a peer that has had the last words: a body that was refused, as far as it is on its way.
+pub const LINGER_BYTES_MAX: usize = 4 << 20;
+
 /// The longest path of a name.
 pub const PATH_BYTES_MAX: usize = 4096;
 

@@ -115,10 +115,11 @@ impl Protocol for Conversation {
         }
     }
 
-    fn absorb(&mut self, bytes: &[u8]) {
+    fn absorb(&mut self, bytes: &[u8]) -> usize {
         if let Some(incoming) = &mut self.incoming {
             incoming.absorb(bytes);
         }
+        bytes.len()
     }
 
     fn finish(&mut self, body: Option<Body>) -> Arrival {
@@ -198,7 +199,7 @@ mod tests {
             panic!("a frame with a body");
         };
         let body = &frame[head_bytes..head_bytes + body_bytes];
-        body.chunks(1000).for_each(|piece| conversation.absorb(piece));
+        body.chunks(1000).for_each(|piece| assert_eq!(conversation.absorb(piece), piece.len()));
         let body = Body { bytes: Bytes::copy_from_slice(body), room: None };
         (body_bytes, conversation.finish(Some(body)))
     }

@@ -3,7 +3,7 @@
 mod conversation;
 mod incoming;
 
-use crate::net::{Guest, Protocol};
+use crate::net::{Guest, Peer, Protocol};
 use crate::request::{Limits, Refusal};
 use crate::wire::{ChecksumKind, ReplyTo, encode_refusal};
 use bytes::Bytes;
@@ -29,7 +29,7 @@ impl Guest for Binary {
         "binary"
     }
 
-    fn begin(&self) -> Box<dyn Protocol> {
+    fn begin(&self, _peer: Peer) -> Box<dyn Protocol> {
         Box::new(Conversation::new(Arc::clone(&self.limits)))
     }
 

@@ -214,7 +214,7 @@ impl Acceptor {
             log::debug!("acceptor: TCP_NODELAY for {peer}: {error}");
         }
         self.metrics.connections_accepted.increment();
-        self.hand_over(Accepted { socket, guest, admission, at: self.clock.now() })
+        self.hand_over(Accepted { socket, guest, address: peer, admission, at: self.clock.now() })
     }
 
     /// Gives the connection to the next processor with room.

@@ -10,12 +10,14 @@ use crate::base::clock::Moment;
 use crate::base::mailbox::Mailbox;
 use crossbeam_channel::Sender;
 use mio::net::TcpStream;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// A connection on its way from the acceptor.
 pub(super) struct Accepted {
     pub(super) socket: TcpStream,
     pub(super) guest: Arc<dyn Guest>,
+    pub(super) address: SocketAddr,
     pub(super) admission: Admission,
     pub(super) at: Moment,
 }

@@ -8,6 +8,7 @@
 //! Head ──small body, all here, room──▶ Head          Head ──body, room──▶ Body ──last byte──▶ Head
 //! Head ──body, no room──▶ Waiting ──room──▶ Body     Waiting ──too long──▶ Skip, and told BUSY
 //! Head ──unwanted body──▶ Skip ──last byte──▶ Head
+//! Head ──body of unknown length, room──▶ Gathering ──sealed──▶ Head, or by Waiting when there is no room
 //! ```
 
 use crate::base::budget::Reservation;
@@ -33,12 +34,19 @@ pub(super) enum Receiving {
     Head,
     Waiting {
         body_bytes: usize,
+        /// Its length is not known: `body_bytes` is the most that it may be.
+        gathers: bool,
         since: Moment,
     },
     Body {
         buffer: Buffer,
         room: Reservation,
         body_bytes: usize,
+    },
+    /// A body of unknown length: the protocol says what of the input belongs to it.
+    Gathering {
+        buffer: Buffer,
+        room: Reservation,
     },
     Skip {
         left: usize,
@@ -48,7 +56,12 @@ pub(super) enum Receiving {
 impl Input {
     /// Whether a body is being received.
     pub(super) fn in_body(&self) -> bool {
-        matches!(self.state, Receiving::Body { .. } | Receiving::Skip { .. })
+        matches!(self.state, Receiving::Body { .. } | Receiving::Gathering { .. } | Receiving::Skip { .. })
+    }
+
+    /// Whether the protocol is asked what the input is.
+    pub(super) fn is_decoded(&self) -> bool {
+        matches!(self.state, Receiving::Head | Receiving::Gathering { .. })
     }
 
     /// Whether nothing of a request has arrived.

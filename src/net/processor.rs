@@ -7,6 +7,7 @@
 use super::connection::{Connection, Next};
 use super::control::Control;
 use super::inbox::{Accepted, Inbox};
+use super::protocol::Peer;
 use super::requests::Slot;
 use super::selector::Selector;
 use super::settings::Settings;
@@ -228,7 +229,8 @@ impl Processor {
         }
         let (generation, place) = &mut self.connections[slot as usize];
         let key = ConnectionKey { slot, generation: *generation };
-        let protocol = accepted.guest.begin();
+        let peer = Peer { address: accepted.address, metrics: Arc::clone(&self.world.metrics) };
+        let protocol = accepted.guest.begin(peer);
         let mut connection =
             Box::new(Connection::new(key, accepted.socket, protocol, accepted.admission, self.world.now));
         self.world.metrics.connections.increment();

@@ -18,10 +18,54 @@ use std::time::Duration;
 
 impl Connection {
     pub(super) fn arrive(&mut self, world: &mut World, arrival: Arrival) {
+        self.take(world, arrival, world.draining);
+        self.input.began = Some(world.now);
+        self.follow(world);
+    }
+
+    /// Asks the protocol for what it does by itself, one thing after another, while there is room for the output. Returns
+    /// whether this turn's share ended it.
+    pub(super) fn follow(&mut self, world: &mut World) -> bool {
+        // An answer that comes at once has the protocol asked again by the loop that is under way.
+        if self.following {
+            return false;
+        }
+        self.following = true;
+        self.follows = false;
+        while !self.mute.has(Reason::Ending) {
+            if self.output.waiting() >= PIECE_BYTES || world.bytes_made == 0 {
+                self.follows = !self.protocol.takes_more();
+                break;
+            }
+            let Some(arrival) = self.protocol.next() else { break };
+            // What continues a request that was taken is not turned away by a stop.
+            self.take(world, arrival, false);
+        }
+        self.following = false;
+        self.settle(world);
+        self.follows && world.bytes_made == 0
+    }
+
+    /// Whether the connection can take another request, or more of the one under way.
+    fn settle(&mut self, world: &mut World) {
+        if self.requests.count() >= world.settings.in_flight_max || !self.protocol.takes_more() {
+            self.mute(world, Reason::InFlight);
+        } else {
+            self.unmute(world, Reason::InFlight);
+        }
+    }
+
+    fn take(&mut self, world: &mut World, arrival: Arrival, turns_away: bool) {
         match arrival {
+            Arrival::Taken => {}
             Arrival::Reply(bytes) => self.output.push(bytes),
+            Arrival::Close => {
+                self.lingers = self.has_unread();
+                self.mute(world, Reason::Ending);
+            }
             Arrival::End(bytes) => {
                 self.output.push(bytes);
+                self.lingers = true;
                 world.metrics.protocol_errors.increment();
                 self.mute(world, Reason::Ending);
             }
@@ -45,10 +89,7 @@ impl Connection {
                     phase: Phase::Called,
                 });
                 self.arm(world, deadline);
-                if self.requests.count() >= world.settings.in_flight_max {
-                    self.mute(world, Reason::InFlight);
-                }
-                if world.draining {
+                if turns_away {
                     let refusal = Refusal::new(Status::ShuttingDown, "the node is stopping: use another connection");
                     self.answer(world, slot, Answer::Refused(refusal));
                 } else {
@@ -56,7 +97,6 @@ impl Connection {
                 }
             }
         }
-        self.input.began = Some(world.now);
     }
 
     pub(super) fn call(&mut self, world: &mut World, slot: Slot, operation: Operation, room: Option<Reservation>) {
@@ -172,10 +212,8 @@ impl Connection {
             self.requests.remove(slot);
             world.metrics.in_flight.decrement();
             world.count_ended(status);
-            if self.requests.count() < world.settings.in_flight_max {
-                self.unmute(world, Reason::InFlight);
-            }
         }
+        self.follow(world);
     }
 
     /// Asks for further pieces while less than one waits to be sent. Returns whether this turn's share ended it.

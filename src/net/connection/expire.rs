@@ -16,6 +16,9 @@ use std::time::Duration;
 impl Connection {
     /// Looks at everything that may be due, and returns when to look again.
     pub(in crate::net) fn expire(&mut self, world: &mut World) -> Moment {
+        if let Some(linger) = self.lingering {
+            return linger.ends;
+        }
         let now = world.now;
         let due: Vec<Slot> = self
             .requests
@@ -58,16 +61,17 @@ impl Connection {
 
     /// Asks again for room that could not be waited for; tells a body that waited too long that there is none.
     pub(super) fn expire_body_room(&mut self, world: &mut World) -> Moment {
-        let Receiving::Waiting { body_bytes, since } = self.input.state else {
+        let Receiving::Waiting { body_bytes, gathers, since } = self.input.state else {
             return Moment::NEVER;
         };
         let ends = since + world.settings.deadline_default;
         if ends <= world.now {
             self.protocol.give_up(Refusal::busy(Stage::Memory, 1000, "no room for the body came in time"));
-            self.input.state = Receiving::Skip { left: body_bytes };
+            self.input.state = if gathers { Receiving::Head } else { Receiving::Skip { left: body_bytes } };
             self.input.window = Some((world.now, 0));
             self.input.needs_more = false;
             self.unmute(world, Reason::RoomIn);
+            self.follow(world);
             return world.now + world.settings.rate_window;
         }
         if !self.promised
@@ -136,7 +140,9 @@ impl Connection {
     }
 
     pub(super) fn expire_idle(&mut self, world: &mut World) -> Moment {
-        let ends = self.active + world.settings.idle;
+        // A request that its peer has begun and does not go on with is no idle connection.
+        let silence = if self.protocol.is_at_rest() { world.settings.idle } else { world.settings.head };
+        let ends = self.active + silence;
         let is_idle = self.requests.count() == 0 && self.output.waiting() == 0 && self.input.is_idle();
         if !is_idle {
             return world.now + world.settings.idle;

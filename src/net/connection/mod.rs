@@ -12,7 +12,7 @@ mod expire;
 mod receive;
 
 use crate::base::clock::Moment;
-use crate::base::limits::{LOOSE_BYTES_MAX, OUTPUT_BYTES_MAX, TURN_BYTES_PER_CONNECTION};
+use crate::base::limits::{LINGER_BYTES_MAX, LOOSE_BYTES_MAX, OUTPUT_BYTES_MAX, TURN_BYTES_PER_CONNECTION};
 use crate::net::input::Input;
 use crate::net::mute::{Change, Mute, Reason};
 use crate::net::output::{Flushed, Output};
@@ -23,6 +23,11 @@ use crate::net::wheel::Armed;
 use crate::net::world::{ConnectionKey, World};
 use crate::request::{Operation, Refusal};
 use mio::net::TcpStream;
+use std::net::Shutdown;
+use std::time::Duration;
+
+/// How long a connection is still read after its last words.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What a connection wants of its processor after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +65,27 @@ pub(in crate::net) struct Connection {
     counted: (bool, bool),
     /// A body waits for room, and will be told.
     promised: bool,
+    /// The protocol is being asked for what it does next.
+    following: bool,
+    /// What it does next waits for output to be sent, or for the next turn.
+    follows: bool,
+    /// Whether the peer may still send when the last words are said: then they must not be lost with the connection.
+    lingers: bool,
+    /// The last words are sent: what still comes is dropped, until then.
+    lingering: Option<Linger>,
     /// Whether it is in the processor's list of connections to step in this or the next turn.
     pub(in crate::net) listed: bool,
     _admission: Admission,
+}
+
+/// How long, and for how much, a connection is still read that has had its last words.
+///
+/// A socket that is closed with unread bytes resets the connection, and the peer loses what it has not read of the answer
+/// (RFC 9112, 9.6): so the sending side is closed first, and what comes is dropped for a while.
+#[derive(Debug, Clone, Copy)]
+struct Linger {
+    ends: Moment,
+    bytes_left: usize,
 }
 
 /// A request whose reply waits for room.
@@ -97,6 +120,10 @@ impl Connection {
             sent: 0,
             armed: Armed::default(),
             promised: false,
+            following: false,
+            follows: false,
+            lingers: false,
+            lingering: None,
             counted: (false, false),
             listed: false,
             _admission: admission,
@@ -120,6 +147,9 @@ impl Connection {
         if self.is_cut {
             return Next::Close;
         }
+        if self.lingering.is_some() {
+            return self.linger(world);
+        }
         let mut again = false;
         match self.receive(world) {
             Ok(more) => again |= more,
@@ -128,6 +158,7 @@ impl Connection {
         let mut budget = TURN_BYTES_PER_CONNECTION.min(world.bytes_out);
         let whole_budget = budget;
         loop {
+            again |= self.follow(world);
             again |= self.pump(world);
             let before = budget;
             let flushed = if self.writable {
@@ -147,7 +178,7 @@ impl Connection {
                     break;
                 }
                 // What was sent made way for the next pieces: they may be in memory.
-                Ok(Flushed::All) if before != budget && self.requests.streaming() > 0 && world.bytes_made > 0 => {}
+                Ok(Flushed::All) if before != budget && self.has_more_to_say() && world.bytes_made > 0 => {}
                 Ok(Flushed::All) => break,
             }
         }
@@ -157,9 +188,50 @@ impl Connection {
         again |= !self.mute.is_muted() && self.has_unread();
         self.count(world, !self.input.is_idle(), self.output.waiting() > 0);
         if self.is_finished(world) {
-            return Next::Close;
+            return if self.begin_to_linger(world) { Next::Again } else { Next::Close };
         }
         if again { Next::Again } else { Next::Rest }
+    }
+
+    fn has_more_to_say(&self) -> bool {
+        self.requests.streaming() > 0 || self.follows
+    }
+
+    /// Whether the peer may lose the last words if the connection is closed at once: then only its sending side is.
+    fn begin_to_linger(&mut self, world: &mut World) -> bool {
+        if !self.lingers || self.peer_done || self.socket.shutdown(Shutdown::Write).is_err() {
+            return false;
+        }
+        self.take_pending(world);
+        self.input = Input::default();
+        let ends = world.now + LINGER;
+        self.lingering = Some(Linger { ends, bytes_left: LINGER_BYTES_MAX });
+        self.arm(world, ends);
+        true
+    }
+
+    /// Reads and drops what still comes after the last words.
+    fn linger(&mut self, world: &mut World) -> Next {
+        let Some(linger) = self.lingering else { return Next::Close };
+        let mut left = linger.bytes_left;
+        let mut turn = TURN_BYTES_PER_CONNECTION.min(world.bytes_in);
+        while self.readable && turn > 0 {
+            let mut scratch = std::mem::take(&mut world.scratch);
+            let read = self.read(world, &mut scratch);
+            world.scratch = scratch;
+            let Ok(read) = read else { return Next::Close };
+            left = left.saturating_sub(read);
+            turn = turn.saturating_sub(read);
+            world.bytes_in = world.bytes_in.saturating_sub(read);
+            if self.peer_done && !self.readable || left == 0 {
+                return Next::Close;
+            }
+        }
+        if world.now >= linger.ends {
+            return Next::Close;
+        }
+        self.lingering = Some(Linger { bytes_left: left, ..linger });
+        if self.readable { Next::Again } else { Next::Rest }
     }
 
     /// Keeps the gauges of the stages that a connection itself is in.
@@ -176,10 +248,10 @@ impl Connection {
         if self.mute.has(Reason::Ending) {
             return true;
         }
-        let quiet = self.requests.count() == 0;
+        let quiet = self.requests.count() == 0 && !self.follows;
         // All that the peer sent has been taken: a further read would bring the end of its stream.
         let drained = self.peer_done && !self.readable && !self.input.has_pending();
-        quiet && (drained || world.draining && self.input.is_idle())
+        quiet && (drained || world.draining && self.input.is_idle() && self.protocol.is_at_rest())
     }
 
     fn after_sending(&mut self, world: &mut World) -> bool {
@@ -221,7 +293,7 @@ impl Connection {
 
     /// Whether it can be closed by a drain right now.
     pub(in crate::net) fn is_at_rest(&self) -> bool {
-        self.requests.count() == 0 && self.output.waiting() == 0 && self.input.is_idle()
+        self.requests.count() == 0 && self.output.waiting() == 0 && self.input.is_idle() && self.protocol.is_at_rest()
     }
 
     fn end(&mut self, world: &mut World, refusal: &Refusal) {

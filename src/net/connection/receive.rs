@@ -26,7 +26,7 @@ impl Connection {
         let (frames_before, bytes_before) = (frames, bytes);
         let more = self.receive_within(world, &mut frames, &mut bytes);
         world.frames -= frames_before - frames;
-        world.bytes_in -= bytes_before - bytes;
+        world.bytes_in = world.bytes_in.saturating_sub(bytes_before - bytes);
         more
     }
 
@@ -44,7 +44,7 @@ impl Connection {
                 return Ok(true);
             }
             let moved = match &self.input.state {
-                Receiving::Head => self.receive_head(world, frames)?,
+                Receiving::Head | Receiving::Gathering { .. } => self.receive_head(world, frames)?,
                 Receiving::Body { .. } => self.receive_body(world, *bytes)?,
                 Receiving::Skip { .. } => self.receive_skipped(world, *bytes)?,
                 Receiving::Waiting { .. } => return Ok(false),
@@ -117,7 +117,7 @@ impl Connection {
         if self.input.began.is_none() && !rest.is_empty() {
             self.input.began = Some(world.now);
         }
-        while !rest.is_empty() && *frames > 0 && !self.mute.is_muted() && matches!(self.input.state, Receiving::Head) {
+        while !rest.is_empty() && *frames > 0 && !self.mute.is_muted() && self.input.is_decoded() {
             match self.protocol.decode(rest) {
                 Decoded::More => {
                     needs_more = true;
@@ -133,10 +133,24 @@ impl Connection {
                     rest = rest.get(head_bytes..).unwrap_or(&[]);
                     rest = self.begin_body(world, rest, body_bytes, keep);
                 }
+                Decoded::Open { head_bytes, bytes_max } => {
+                    *frames -= 1;
+                    rest = rest.get(head_bytes..).unwrap_or(&[]);
+                    self.begin_gathering(world, bytes_max);
+                }
+                Decoded::Content { skip, take } => {
+                    let (content, behind) = rest.get(skip..).unwrap_or(&[]).split_at_checked(take).unwrap_or_default();
+                    self.gather(world, content);
+                    rest = behind;
+                }
+                Decoded::Sealed { skip } => {
+                    rest = rest.get(skip..).unwrap_or(&[]);
+                    self.seal(world);
+                }
             }
         }
         self.keep(world, rest, needs_more);
-        if needs_more {
+        if needs_more && matches!(self.input.state, Receiving::Head) {
             let began = self.input.began.unwrap_or(world.now);
             self.arm(world, began + world.settings.head);
         }
@@ -165,20 +179,69 @@ impl Connection {
             && let Some((body, behind)) = rest.split_at_checked(body_bytes)
             && let Some(room) = Self::small_room(world, body_bytes)
         {
-            self.protocol.absorb(body);
+            self.absorb(world, body);
             let arrival = self.protocol.finish(Some(Body { bytes: Bytes::copy_from_slice(body), room }));
             self.arrive(world, arrival);
             return behind;
         }
-        self.input.state = Receiving::Waiting { body_bytes, since: world.now };
+        if !self.wait_for_body(world, body_bytes, false) {
+            return rest;
+        }
+        let (_, behind) = rest.split_at(self.fill_body(world, rest));
+        behind
+    }
+
+    /// Takes room for a body. Returns whether it is here, and the body open.
+    fn wait_for_body(&mut self, world: &mut World, body_bytes: usize, gathers: bool) -> bool {
+        self.input.state = Receiving::Waiting { body_bytes, gathers, since: world.now };
         let Some(room) = self.reserve_in(world, capacity_for(body_bytes)) else {
             self.mute(world, Reason::RoomIn);
             self.arm(world, world.now + world.settings.deadline_default);
-            return rest;
+            return false;
         };
         self.open_body(world, room);
-        let (_, behind) = rest.split_at(self.fill_body(world, rest));
-        behind
+        true
+    }
+
+    /// A head has announced a body whose length only its end will tell.
+    fn begin_gathering(&mut self, world: &mut World, bytes_max: usize) {
+        self.wait_for_body(world, bytes_max, true);
+    }
+
+    /// The protocol has found bytes of the body that is gathered.
+    fn gather(&mut self, world: &mut World, content: &[u8]) {
+        if let Receiving::Gathering { buffer, .. } = &mut self.input.state {
+            debug_assert!(
+                content.len() <= buffer.capacity() - buffer.filled().len(),
+                "the protocol keeps to its bound"
+            );
+            buffer.extend(content);
+            self.absorb(world, content);
+            self.count_in_window(content.len());
+        }
+    }
+
+    /// The body that is gathered is whole. A small one gives its buffer back at once.
+    fn seal(&mut self, world: &mut World) {
+        let Receiving::Gathering { buffer, room } = std::mem::take(&mut self.input.state) else {
+            return;
+        };
+        self.input.window = None;
+        let length = buffer.filled().len();
+        let small = if length <= BODY_COPIED_BYTES_MAX { Self::small_room(world, length) } else { None };
+        let body = match small {
+            Some(room) => Body { bytes: Bytes::copy_from_slice(buffer.filled()), room },
+            None => Body { bytes: buffer.freeze(), room: Some(room) },
+        };
+        let arrival = self.protocol.finish(Some(body));
+        self.arrive(world, arrival);
+        self.input.began = None;
+    }
+
+    /// Hands bytes of a body to the protocol; what they cost beyond being moved counts for this turn.
+    fn absorb(&mut self, world: &mut World, bytes: &[u8]) {
+        let work = self.protocol.absorb(bytes);
+        world.bytes_in = world.bytes_in.saturating_sub(work.saturating_sub(bytes.len()));
     }
 
     /// Room for a body that is here already: `Some(None)` when it needs none, `None` when it has to wait.
@@ -204,12 +267,16 @@ impl Connection {
 
     /// The room for the body that was announced is here.
     pub(super) fn open_body(&mut self, world: &mut World, room: Reservation) {
-        let Receiving::Waiting { body_bytes, .. } = self.input.state else {
+        let Receiving::Waiting { body_bytes, gathers, .. } = self.input.state else {
             return;
         };
         match world.pool.buffer(body_bytes) {
             Ok(buffer) => {
-                self.input.state = Receiving::Body { buffer, room, body_bytes };
+                self.input.state = if gathers {
+                    Receiving::Gathering { buffer, room }
+                } else {
+                    Receiving::Body { buffer, room, body_bytes }
+                };
                 self.input.window = Some((world.now, 0));
                 self.arm(world, world.now + world.settings.rate_window);
             }
@@ -229,7 +296,7 @@ impl Connection {
         let count = bytes.len().min(*body_bytes - buffer.filled().len());
         let (ours, _) = bytes.split_at(count);
         buffer.extend(ours);
-        self.protocol.absorb(ours);
+        self.absorb(world, ours);
         self.close_body_if_whole(world);
         count
     }
@@ -252,7 +319,7 @@ impl Connection {
         let spare = buffer.spare_mut().get_mut(..left).unwrap_or(&mut []);
         let read = self.read(world, spare)?;
         buffer.advance(read);
-        self.protocol.absorb(buffer.filled().get(from..).unwrap_or(&[]));
+        self.absorb(world, buffer.filled().get(from..).unwrap_or(&[]));
         self.input.state = Receiving::Body { buffer, room, body_bytes };
         self.count_in_window(read);
         self.close_body_if_whole(world);
