@@ -8,11 +8,13 @@ mod commit;
 mod content;
 mod names;
 mod objects;
+mod session_keeper;
 mod status;
 mod tombstones;
 
 pub use commit::LargeCommits;
 pub use names::Names;
 pub use objects::Handler;
+pub use session_keeper::SessionKeeper;
 pub use status::StatusSource;
 pub use tombstones::Tombstones;

@@ -7,6 +7,7 @@ mod operation;
 mod responder;
 mod service;
 mod status;
+mod uploads;
 
 pub use answer::{Answer, Content, Durability, Limits, Meta, Piece, Refusal, Stored};
 pub use attributes::{Attributes, BadAttributes};
@@ -18,3 +19,4 @@ pub use operation::{ByteRange, Operation, Put, Unsatisfiable};
 pub use responder::{Completed, RequestKey, Responder};
 pub use service::{Call, Outcome, Pieces, Service};
 pub use status::{Class, Stage, Status};
+pub use uploads::{UploadSession, UploadSessions};
