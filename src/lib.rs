@@ -5,6 +5,7 @@ pub mod cli;
 pub mod client;
 pub mod disk;
 pub mod handler;
+pub mod http;
 pub mod io;
 pub mod journal;
 pub mod master;

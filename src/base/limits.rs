@@ -102,6 +102,10 @@ pub const LOOSE_BYTES_MAX: usize = 64 << 10;
 /// What is still read and dropped of a peer that has had the last words: a body that was refused, as far as it is on its way.
 pub const LINGER_BYTES_MAX: usize = 4 << 20;
 
+/// The request line and the header fields of one HTTP request: what one read of a socket brings, so that a head never
+/// needs a buffer of its own.
+pub const HTTP_HEAD_BYTES_MAX: usize = READ_BUFFER_BYTES;
+
 /// The longest path of a name.
 pub const PATH_BYTES_MAX: usize = 4096;
 
