@@ -8,3 +8,7 @@ mod framing;
 mod grammar;
 #[allow(dead_code, reason = "the conversation uses it")]
 mod head;
+//! The HTTP origin: pure code between the bytes of a connection and the operations of `request`.
+
+#[allow(dead_code, reason = "the conversation will use it")]
+mod date;
