@@ -12,3 +12,5 @@ mod head;
 
 #[allow(dead_code, reason = "the conversation will use it")]
 mod date;
+#[allow(dead_code, reason = "the conversation will use it")]
+mod etag;
