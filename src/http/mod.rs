@@ -11,6 +11,8 @@ mod head;
 //! The HTTP origin: pure code between the bytes of a connection and the operations of `request`.
 
 #[allow(dead_code, reason = "the conversation will use it")]
+mod conditions;
+#[allow(dead_code, reason = "the conversation will use it")]
 mod date;
 #[allow(dead_code, reason = "the conversation will use it")]
 mod etag;
