@@ -16,3 +16,5 @@ mod conditions;
 mod date;
 #[allow(dead_code, reason = "the conversation will use it")]
 mod etag;
+#[allow(dead_code, reason = "the conversation will use it")]
+mod range;
