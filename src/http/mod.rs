@@ -17,4 +17,6 @@ mod date;
 #[allow(dead_code, reason = "the conversation will use it")]
 mod etag;
 #[allow(dead_code, reason = "the conversation will use it")]
+mod multipart;
+#[allow(dead_code, reason = "the conversation will use it")]
 mod range;
