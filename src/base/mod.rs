@@ -19,3 +19,4 @@ pub mod random;
 pub mod range;
 pub mod size;
 pub mod thread;
+pub mod utc;

@@ -1,7 +1,7 @@
 //! What is told of a name and of attributes, as JSON.
 
-use super::utc::utc;
 use crate::base::path::NamePath;
+use crate::base::utc::utc;
 use crate::request::{Attributes, NameFacts, NameKind};
 use serde_json::{Map, Value, json};
 

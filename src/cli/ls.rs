@@ -7,8 +7,8 @@ use super::output::Lines;
 use super::report::printable;
 use super::server::Server;
 use super::thing::name;
-use super::utc::utc;
 use crate::base::path::NamePath;
+use crate::base::utc::utc;
 use crate::client::Client;
 use crate::request::{NameFacts, NameKind};
 

@@ -32,7 +32,6 @@ mod target;
 mod thing;
 mod tree;
 mod upload;
-mod utc;
 mod volume;
 mod workers;
 

@@ -98,7 +98,7 @@ fn shown(told: &Value) -> String {
         for time in ["begun", "completed", "searched"] {
             if let Some(fields) = row.as_object_mut() {
                 let at = fields.remove(&format!("{time}_ms")).and_then(|ms| ms.as_u64()).filter(|&ms| ms > 0);
-                fields.insert(time.to_string(), at.map_or(json!("never"), |ms| json!(super::utc::utc(ms))));
+                fields.insert(time.to_string(), at.map_or(json!("never"), |ms| json!(crate::base::utc::utc(ms))));
             }
         }
         rows.push(row);

@@ -4,9 +4,9 @@ use super::facts::{attributes, name_facts};
 use super::failure::Failure;
 use super::server::Server;
 use super::thing::Thing;
-use super::utc::utc;
 use super::{output, report};
 use crate::base::ids::ObjectId;
+use crate::base::utc::utc;
 use crate::request::{Meta, NameKind};
 use serde_json::{Value, json};
 

@@ -20,3 +20,4 @@ mod etag;
 mod multipart;
 #[allow(dead_code, reason = "the conversation will use it")]
 mod range;
+pub mod access;

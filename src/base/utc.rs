@@ -1,13 +1,50 @@
-//! A moment as people read it: `2026-03-01T12:00:00.250Z` (RFC 3339).
+//! A moment as people read it: `2026-03-01T12:00:00.250Z` (RFC 3339), or in its parts. Pure arithmetic.
+
+use std::fmt;
 
 const DAY_MS: u64 = 86_400_000;
 
+/// Date and time in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Utc {
+    /// The year, from 1970.
+    pub year: u64,
+    /// 1 to 12.
+    pub month: u64,
+    /// 1 to 31.
+    pub day: u64,
+    /// 0 to 23.
+    pub hour: u64,
+    /// 0 to 59.
+    pub minute: u64,
+    /// 0 to 59: a leap second is not counted.
+    pub second: u64,
+    /// 0 to 999.
+    pub millisecond: u64,
+}
+
+impl Utc {
+    /// Milliseconds since 1970 as date and time.
+    #[must_use]
+    pub fn of_ms(ms: u64) -> Self {
+        let (year, month, day) = date(ms / DAY_MS);
+        let of_day = ms % DAY_MS;
+        let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
+        Self { year, month, day, hour, minute, second, millisecond: of_day % 1000 }
+    }
+}
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { year, month, day, hour, minute, second, millisecond } = self;
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
+    }
+}
+
 /// Milliseconds since 1970 as date and time in UTC.
+#[must_use]
 pub fn utc(ms: u64) -> String {
-    let (year, month, day) = date(ms / DAY_MS);
-    let of_day = ms % DAY_MS;
-    let (hour, minute, second) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", of_day % 1000)
+    Utc::of_ms(ms).to_string()
 }
 
 /// The date of a day since 1970. Years are counted from March, so that the leap day is the last of its year; 400 years
@@ -25,6 +62,7 @@ fn date(days: u64) -> (u64, u64, u64) {
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
+#[cfg(test)]
 #[test]
 fn known_moments() {
     // From `date -u -d @SECONDS`.
