@@ -30,7 +30,7 @@ fn serve() -> Served {
     let configuration = directory.path().join("larder.toml");
     std::fs::write(&configuration, "connections_per_address_max = 15000\nreserve_bytes = \"1 MiB\"\n").unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_larder"))
-        .args(["serve", "--listen", "127.0.0.1:0", "--processors", "1", "--config"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--no-http", "--processors", "1", "--config"])
         .arg(&configuration)
         .arg("--data")
         .arg(directory.path().join("data"))
@@ -39,7 +39,7 @@ fn serve() -> Served {
         .unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.split_whitespace().nth(3).expect("the ready line names the address").parse().unwrap();
+    let address = line.split([' ', ',']).nth(3).expect("the ready line names the address").parse().unwrap();
     Served { child, address, _directory: directory }
 }
 

@@ -230,14 +230,15 @@ fn serve_refuses_what_cannot_be() {
     let checked = larder(&["serve", "--check", "--processors", "3"]);
     assert_eq!(checked.code, 0);
     assert!(checked.out.contains("processors = 3\n"), "{}", checked.out);
+    assert!(checked.out.contains("http = \"127.0.0.1:7480\"\nhttp_enabled = true\n"), "{}", checked.out);
 
     let data = node.data().display().to_string();
-    let second = larder(&["serve", "--data", &data, "--listen", "127.0.0.1:0", "--log", "off"]);
+    let second = larder(&["serve", "--data", &data, "--listen", "127.0.0.1:0", "--no-http", "--log", "off"]);
     assert_eq!(second.code, 1);
     assert!(second.err.contains(&data) && second.err.contains("in use"), "{}", second.err);
 
     let elsewhere = place.path().join("data").display().to_string();
-    let same_port = larder(&["serve", "--data", &elsewhere, "--listen", node.address(), "--log", "off"]);
+    let same_port = larder(&["serve", "--data", &elsewhere, "--listen", node.address(), "--no-http", "--log", "off"]);
     assert_eq!(same_port.code, 1);
     assert!(same_port.err.contains(node.address()) && same_port.err.contains("--listen"), "{}", same_port.err);
 }

@@ -18,10 +18,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use support::files::{copy, flip, listing, segments};
+use support::process::ready_on;
 use tempfile::TempDir;
 
 const CONFIGURATION: &str = r#"
 listen = "127.0.0.1:0"
+http = "127.0.0.1:0"
 processors = 1
 segment_bytes = "16 MiB"
 volume_bytes = "256 MiB"
@@ -75,8 +77,8 @@ impl Node {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let told = || fs::read_to_string(errors.path()).unwrap();
-        let rest = line.strip_prefix("larder: ready on ").unwrap_or_else(|| panic!("not ready: {line:?} {}", told()));
-        let client = Client::connect(rest.split_once(" (").unwrap().0).unwrap();
+        let (address, _) = ready_on(&line).unwrap_or_else(|| panic!("not ready: {line:?} {}", told()));
+        let client = Client::connect(address.to_string()).unwrap();
         Self { child, client, errors }
     }
 

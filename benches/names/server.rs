@@ -23,7 +23,7 @@ pub struct Cpu(BTreeMap<String, u64>);
 impl Server {
     pub fn start(directory: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_larder"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--processors", "1", "--log", "warn", "--data"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--no-http", "--processors", "1", "--log", "warn", "--data"])
             .arg(directory.join("data"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -31,7 +31,7 @@ impl Server {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.strip_prefix("larder: ready on ").and_then(|rest| rest.split_once(" (")).unwrap().0;
+        let address = line.strip_prefix("larder: ready on ").and_then(|rest| rest.split_once([' ', ','])).unwrap().0;
         Self { child, directory: directory.to_path_buf(), address: address.parse().unwrap() }
     }
 

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 fn node() -> Node {
     let configuration = Configuration {
         listen: "127.0.0.1:0".parse().unwrap(),
+        http: "127.0.0.1:0".parse().unwrap(),
         processors: 1,
         segment_bytes: Some(64 << 20),
         reserve_bytes: Some(1 << 20),

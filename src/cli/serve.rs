@@ -9,12 +9,13 @@ use std::path::PathBuf;
 
 /// Runs a node until SIGTERM or SIGINT
 ///
-/// Says on one line when it is ready, and where. Without any option it serves ./larder-data on 127.0.0.1:7400. Options
-/// win over the file; examples/larder.toml shows what can stand in it.
+/// Says on one line when it is ready, and where. Without any option it serves ./larder-data on 127.0.0.1:7400, and over
+/// HTTP on 127.0.0.1:7480. Options win over the file; examples/larder.toml shows what can stand in it.
 #[derive(Debug, Default, clap::Args)]
 #[command(after_help = "Examples:
   larder serve
   larder serve --data /disk/a --data /disk/b --listen 0.0.0.0:7400
+  larder serve --http 0.0.0.0:80 --http-read-only --access-log /var/log/larder/access.log
   larder serve --config /etc/larder.toml --check")]
 pub struct Serve {
     /// The configuration, in TOML
@@ -32,6 +33,22 @@ pub struct Serve {
     /// Where to listen; there is no authentication, so open it to networks that you trust
     #[arg(long, value_name = "IP:PORT")]
     listen: Option<SocketAddr>,
+
+    /// Where the HTTP origin listens
+    #[arg(long, value_name = "IP:PORT", conflicts_with = "no_http")]
+    http: Option<SocketAddr>,
+
+    /// Run no HTTP origin
+    #[arg(long)]
+    no_http: bool,
+
+    /// Answer 405 to what writes over HTTP, so that the origin can be opened to a CDN
+    #[arg(long, conflicts_with = "no_http")]
+    http_read_only: bool,
+
+    /// Log requests over HTTP to this file; - is standard output
+    #[arg(long, value_name = "FILE", conflicts_with = "no_http")]
+    access_log: Option<PathBuf>,
 
     /// Threads that own connections
     #[arg(long, value_name = "N")]
@@ -78,6 +95,15 @@ impl Serve {
         if let Some(listen) = self.listen {
             configuration.listen = listen;
         }
+        if let Some(http) = self.http {
+            configuration.http = http;
+            configuration.http_enabled = true;
+        }
+        configuration.http_enabled &= !self.no_http;
+        configuration.http_read_only |= self.http_read_only;
+        if self.access_log.is_some() {
+            configuration.access_log = self.access_log;
+        }
         if let Some(processors) = self.processors {
             configuration.processors = processors;
         }
@@ -119,6 +145,28 @@ mod tests {
         assert_eq!((configuration.processors, configuration.cache_bytes), (3, 1 << 20));
         assert_eq!(configuration.log, "debug");
         assert_eq!(Serve::default().configuration().unwrap(), Configuration::default());
+    }
+
+    #[test]
+    fn http_by_options() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("larder.toml");
+        std::fs::write(&file, "http_enabled = false\nhttp_read_only = true\naccess_log = '/a.log'").unwrap();
+        let serve = || Serve { config: Some(file.clone()), ..Serve::default() };
+        let configuration = serve().configuration().unwrap();
+        assert_eq!((configuration.http_enabled, configuration.http_read_only), (false, true));
+        assert_eq!(configuration.access_log, Some("/a.log".into()));
+        let http = "[::]:80".parse().unwrap();
+        let more = Serve { http: Some(http), access_log: Some("-".into()), ..serve() };
+        let configuration = more.configuration().unwrap();
+        assert_eq!((configuration.http, configuration.http_enabled, configuration.http_read_only), (http, true, true));
+        assert_eq!(configuration.access_log, Some("-".into()));
+        let none = Serve { no_http: true, ..Serve::default() }.configuration().unwrap();
+        assert!(!none.http_enabled && !none.http_read_only);
+        let reads = Serve { http_read_only: true, ..Serve::default() }.configuration().unwrap();
+        assert!(reads.http_enabled && reads.http_read_only);
+        let twice = Serve { http: Some("127.0.0.1:7400".parse().unwrap()), ..Serve::default() };
+        assert!(matches!(twice.configuration().unwrap_err(), Failure::Told(Exit::Usage, _)));
     }
 
     #[test]

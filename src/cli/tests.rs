@@ -61,6 +61,8 @@ fn wrong_arguments_are_refused() {
     assert!(refused(&["ping", "--timeout-ms", "0"]).contains("1..="));
     assert!(refused(&["serve", "--listen", "7400"]).contains("invalid socket address"));
     assert!(refused(&["serve", "--cache-bytes", "1GB"]).contains("is no size"));
+    assert!(refused(&["serve", "--http", "80"]).contains("invalid socket address"));
+    assert!(refused(&["serve", "--http", "[::]:80", "--no-http"]).contains("cannot be used with"));
     assert!(refused(&["volume", "verify"]).contains("DIR"));
     assert!(refused(&["master", "backup"]).contains("FILE"));
     assert!(refused(&["completions", "cmd.exe"]).contains("bash"));
@@ -90,6 +92,8 @@ fn right_arguments_are_taken() {
         &["rm", "3-1f-00c0ffee00c0ffee", "0-0-0000000000000000", "--json"],
         &["status", "--server", "[::1]:7400", "--json"],
         &["serve", "--data", "a", "--data", "b", "--listen", "[::]:0", "--cache-bytes", "1 GiB", "--check"],
+        &["serve", "--http", "[::]:80", "--http-read-only", "--access-log", "-"],
+        &["serve", "--no-http"],
         &["volume", "inspect", "a", "--json"],
         &["master", "backup", "-"],
         &["master", "restore", "a.backup", "--meta", "b", "--json"],

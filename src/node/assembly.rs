@@ -35,6 +35,7 @@ pub type MetaDirectory = Box<dyn FnOnce() -> io::Result<Arc<dyn Disk>>>;
 /// A running node.
 pub struct Node {
     address: SocketAddr,
+    http: Option<SocketAddr>,
     disks: Arc<Disks>,
     names: NameThreads,
     status: Arc<NodeStatus>,
@@ -132,13 +133,20 @@ impl Node {
         let Reactor { inboxes, threads, .. } = reactor;
         let sleepers = inboxes.clone();
         disks.on_change(move || sleepers.iter().for_each(Inbox::nudge));
-        Ok(Self { address, disks, names, status, control, nudge, inboxes, drain: parts.settings.drain, threads })
+        let http = None;
+        Ok(Self { address, http, disks, names, status, control, nudge, inboxes, drain: parts.settings.drain, threads })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the HTTP origin listens, if there is one.
+    #[must_use]
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http
     }
 
     /// How many disks it has open, and how many it goes on without.

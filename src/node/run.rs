@@ -41,11 +41,13 @@ fn announce(node: &Node) {
         (open, 0) => format!("{open} disks"),
         (open, left_out) => format!("{open} of {} disks", open + left_out),
     };
-    let line = format!("larder: ready on {} ({disks})\n", node.address());
+    let http = node.http_address().map_or(String::new(), |address| format!(", http on {address}"));
+    let place = format!("{}{http}", node.address());
+    let line = format!("larder: ready on {place} ({disks})\n");
     if let Err(error) = std::io::stdout().write_all(line.as_bytes()) {
         log::warn!("nobody reads standard output: {error}");
     }
-    log::info!("ready on {}", node.address());
+    log::info!("ready on {place}");
 }
 
 /// Connections and segments need descriptors: takes as many as the hard limit allows.

@@ -76,11 +76,12 @@ impl Node {
     pub fn start_again_with(&mut self, more: &[&str]) {
         assert!(self.child.is_none(), "it runs");
         let data = self.data.path().display().to_string();
-        let arguments = ["serve", "--data", &data, "--listen", "127.0.0.1:0", "--processors", "1", "--log", "off"];
+        let places = ["serve", "--data", &data, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+        let arguments = [&places[..], &["--processors", "1", "--log", "off"]].concat();
         let mut child = spawn(&[&arguments[..], more].concat(), Stdio::null());
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.strip_prefix("larder: ready on ").and_then(|rest| rest.split(' ').next());
+        let address = line.strip_prefix("larder: ready on ").and_then(|rest| rest.split([' ', ',']).next());
         let Some(address) = address else {
             let mut why = String::new();
             child.stderr.take().unwrap().read_to_string(&mut why).unwrap();

@@ -6,10 +6,11 @@ use larder::node::{Configuration, Node};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A configuration with small files, on a port that the system chooses.
+/// A configuration with small files, on ports that the system chooses.
 pub fn configuration() -> Configuration {
     Configuration {
         listen: "127.0.0.1:0".parse().unwrap(),
+        http: "127.0.0.1:0".parse().unwrap(),
         processors: 1,
         segment_bytes: Some(64 << 20),
         reserve_bytes: Some(1 << 20),

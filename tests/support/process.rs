@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 
-/// A configuration with small files, on a port that the system chooses.
+/// A configuration with small files, on ports that the system chooses.
 const CONFIGURATION: &str = r#"
 listen = "127.0.0.1:0"
+http = "127.0.0.1:0"
 processors = 1
 segment_bytes = "64 MiB"
 reserve_bytes = "1 MiB"
@@ -39,13 +40,20 @@ fn command(directories: &[&Path], arguments: &[&str]) -> Command {
 pub struct Process {
     child: Child,
     pub address: SocketAddr,
+    /// Where its HTTP origin listens, if it has one.
+    pub http: Option<SocketAddr>,
     _output: BufReader<ChildStdout>,
 }
 
 impl Process {
     /// Starts a node and waits until it says that it is ready.
     pub fn serve(directories: &[&Path]) -> Self {
-        Self::ready(command(directories, &[]))
+        Self::serve_with(directories, &[])
+    }
+
+    /// The same, with more arguments.
+    pub fn serve_with(directories: &[&Path], arguments: &[&str]) -> Self {
+        Self::ready(command(directories, arguments))
     }
 
     /// The same, with at most `files` open files.
@@ -62,9 +70,8 @@ impl Process {
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         output.read_line(&mut line).unwrap();
-        let address = line.strip_prefix("larder: ready on ").and_then(|rest| rest.split_once(" ("));
-        let (address, _) = address.unwrap_or_else(|| panic!("not ready: {line:?}"));
-        Self { address: address.parse().unwrap(), child, _output: output }
+        let (address, http) = ready_on(&line).unwrap_or_else(|| panic!("not ready: {line:?}"));
+        Self { address, http, child, _output: output }
     }
 
     /// Its number for the system.
@@ -97,6 +104,15 @@ impl Drop for Process {
         // It may have ended.
         let _ended = self.child.kill();
         let _ended = self.child.wait();
+    }
+}
+
+/// Where a node listens that said this on standard output: `larder: ready on A (1 disk)`, or `... A, http on B (1 disk)`.
+pub fn ready_on(line: &str) -> Option<(SocketAddr, Option<SocketAddr>)> {
+    let (places, _disks) = line.strip_prefix("larder: ready on ")?.split_once(" (")?;
+    match places.split_once(", http on ") {
+        None => Some((places.parse().ok()?, None)),
+        Some((address, http)) => Some((address.parse().ok()?, Some(http.parse().ok()?))),
     }
 }
 

@@ -7,6 +7,8 @@ use crate::base::size::Size;
 const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
 const DAY_MS: u64 = 86_400_000;
+/// It is in every answer, so it must leave the head small.
+const CACHE_CONTROL_BYTES_MAX: usize = 256;
 
 /// How a number is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,6 +47,12 @@ impl Configuration {
         "master",
         "meta",
         "listen",
+        "http",
+        "http_enabled",
+        "http_read_only",
+        "http_cache_control",
+        "access_log",
+        "access_log_format",
         "processors",
         "readers_per_disk",
         "in_flight_max",
@@ -166,6 +174,9 @@ impl Configuration {
         {
             return Some(format!("data[{place}] is {} again: name each directory once", twice.display()));
         }
+        if let Some(reason) = self.contradiction_of_http() {
+            return Some(reason);
+        }
         // A word that is no level would be taken for the name of a module that never logs.
         let is_level =
             |part: &&str| part.rsplit('=').next().is_some_and(|word| word.parse::<log::LevelFilter>().is_ok());
@@ -191,4 +202,35 @@ impl Configuration {
         }
         None
     }
+
+    fn contradiction_of_http(&self) -> Option<String> {
+        // Port 0 is another port each time.
+        if self.http_enabled && self.http == self.listen && self.http.port() != 0 {
+            return Some(format!(
+                "http = {} is listen again: give each protocol a port of its own, or set http_enabled = false",
+                self.http
+            ));
+        }
+        if !is_field_value(&self.http_cache_control) {
+            return Some(format!(
+                "http_cache_control = {:?}: want 1 to {CACHE_CONTROL_BYTES_MAX} visible letters of ASCII, with spaces or tabs \
+                 between, such as \"public, max-age=300\" or \"no-cache\"",
+                self.http_cache_control
+            ));
+        }
+        if self.access_log.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            return Some("access_log is empty: name a file, or - for standard output, or leave it out".to_string());
+        }
+        None
+    }
+}
+
+/// RFC 9110, section 5.5: a field value begins and ends with a visible character, and has only spaces and tabs besides.
+/// Bytes above ASCII are allowed there for the sake of old senders; a new one shall not send them.
+fn is_field_value(text: &str) -> bool {
+    let is_visible = |byte: &u8| byte.is_ascii_graphic();
+    let ends = [text.as_bytes().first(), text.as_bytes().last()];
+    text.len() <= CACHE_CONTROL_BYTES_MAX
+        && ends.into_iter().all(|end| end.is_some_and(is_visible))
+        && text.bytes().all(|byte| is_visible(&byte) || byte == b' ' || byte == b'\t')
 }

@@ -13,6 +13,7 @@ mod tests;
 pub use error::ConfigurationError;
 
 use crate::base::limits::VOLUME_BYTES_DEFAULT;
+use crate::http::access::AccessLogFormat;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -32,6 +33,19 @@ pub struct Configuration {
     pub meta: Option<PathBuf>,
     /// Where the binary protocol listens.
     pub listen: SocketAddr,
+    /// Where the HTTP origin listens.
+    pub http: SocketAddr,
+    /// Whether there is an HTTP origin.
+    pub http_enabled: bool,
+    /// Whether the origin only reads: PUT, POST and DELETE are answered 405.
+    pub http_read_only: bool,
+    /// The field Cache-Control of answers for names that were stored without one.
+    pub http_cache_control: String,
+    /// Where the requests of the origin are logged; `-` is standard output. Default: nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_log: Option<PathBuf>,
+    /// In which form.
+    pub access_log_format: AccessLogFormat,
     /// Threads that own connections. Default: half the cores, at least 1.
     pub processors: usize,
     /// Threads of each disk that read what memory does not have.
@@ -138,6 +152,13 @@ impl Default for Configuration {
             meta: None,
             // Nobody from outside until the operator says so: there is no authentication.
             listen: (Ipv4Addr::LOCALHOST, 7400).into(),
+            http: (Ipv4Addr::LOCALHOST, 7480).into(),
+            http_enabled: true,
+            http_read_only: false,
+            // Names can be given other content, so caches shall ask again soon.
+            http_cache_control: "public, max-age=300".to_string(),
+            access_log: None,
+            access_log_format: AccessLogFormat::Combined,
             processors: std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)),
             readers_per_disk: 4,
             in_flight_max: 128,

@@ -1,6 +1,7 @@
 //! Goal: what a person writes is either taken as meant, or refused with the place and the way out.
 
 use super::{Configuration, ConfigurationError};
+use crate::http::access::AccessLogFormat;
 use std::path::{Path, PathBuf};
 
 fn parse(text: &str) -> Result<Configuration, ConfigurationError> {
@@ -22,17 +23,18 @@ fn the_example_is_the_defaults() {
         assert_eq!(text.lines().filter(|line| here(line)).count(), 1, "{field} is not shown once");
     }
     // What the machine decides is shown as a remark; it must be right as a line too.
-    let uncommented = ["processors", "meta", "segment_bytes", "reserve_bytes"]
+    let uncommented = ["processors", "meta", "access_log", "segment_bytes", "reserve_bytes"]
         .iter()
         .fold(text.to_string(), |text, field| text.replace(&format!("# {field} = "), &format!("{field} = ")));
     let all = parse(&uncommented).unwrap();
-    assert!(all.segment_bytes.is_some() && all.reserve_bytes.is_some());
+    assert!(all.segment_bytes.is_some() && all.reserve_bytes.is_some() && all.access_log.is_some());
 }
 
 #[test]
 fn the_list_of_names_is_complete() {
     let all = Configuration {
         meta: Some(PathBuf::from("meta")),
+        access_log: Some(PathBuf::from("access.log")),
         segment_bytes: Some(1),
         reserve_bytes: Some(1),
         ..Configuration::default()
@@ -49,6 +51,11 @@ fn what_is_written_is_taken() {
     let text = "
         data = ['/disk/a', '/disk/b']
         listen = '[::]:7400'
+        http = '0.0.0.0:80'
+        http_read_only = true
+        http_cache_control = 'no-cache'
+        access_log = '/var/log/larder/access.log'
+        access_log_format = 'json'
         processors = 3
         budget_in_bytes = '64 MiB'
         segment_bytes = 33554432
@@ -57,6 +64,11 @@ fn what_is_written_is_taken() {
     let want = Configuration {
         data: vec![PathBuf::from("/disk/a"), PathBuf::from("/disk/b")],
         listen: "[::]:7400".parse().unwrap(),
+        http: "0.0.0.0:80".parse().unwrap(),
+        http_read_only: true,
+        http_cache_control: "no-cache".to_string(),
+        access_log: Some(PathBuf::from("/var/log/larder/access.log")),
+        access_log_format: AccessLogFormat::Json,
         processors: 3,
         budget_in_bytes: 64 << 20,
         segment_bytes: Some(32 << 20),
@@ -100,6 +112,12 @@ fn an_error_names_place_and_way_out() {
         ("data = []", "larder.toml: data is empty: name one directory for each disk"),
         ("data = ['a', 'b', 'a']", "larder.toml: data[2] is a again: name each directory once"),
         (
+            "listen = '127.0.0.1:7480'",
+            "larder.toml: http = 127.0.0.1:7480 is listen again: give each protocol a port of its own, or set http_enabled = \
+             false",
+        ),
+        ("access_log = ''", "larder.toml: access_log is empty: name a file, or - for standard output, or leave it out"),
+        (
             "deadline_default_ms = 2000\ndeadline_max_ms = 1000",
             "larder.toml: deadline_default_ms = 2000 is over deadline_max_ms = 1000: lower the one or raise the other",
         ),
@@ -114,6 +132,9 @@ fn an_error_names_place_and_way_out() {
         ("cache_bytes = '1 MB'", "larder.toml:1: `cache_bytes = '1 MB'`: ", "\"1 MB\" is no size"),
         ("\n\ncache_bytes = -1", "larder.toml:3: `cache_bytes = -1`: ", "a number of bytes, or a text with a unit"),
         ("processors = 'two'", "larder.toml:1: `processors = 'two'`: ", "expected usize"),
+        ("access_log_format = 'xml'", "larder.toml:1: `access_log_format = 'xml'`: ", "expected `combined` or `json`"),
+        ("http_enabled = 1", "larder.toml:1: `http_enabled = 1`: ", "expected a boolean"),
+        ("http = '7480'", "larder.toml:1: `http = '7480'`: ", "socket address"),
         ("listen = 'here'", "larder.toml:1: `listen = 'here'`: ", "socket address"),
         ("a = 1\nb = = 2", "larder.toml:2: `b = = 2`: ", ""),
     ] {
@@ -123,6 +144,32 @@ fn an_error_names_place_and_way_out() {
     }
     let missing = Configuration::load(Some(Path::new("/nowhere/larder.toml"))).unwrap_err().to_string();
     assert!(missing.starts_with("/nowhere/larder.toml: cannot read the configuration: No such file"), "{missing}");
+}
+
+#[test]
+fn cache_control_is_a_field_value() {
+    let of = |text: &str| Configuration { http_cache_control: text.to_string(), ..Configuration::default() }.check();
+    for text in ["no-cache", "public, max-age=300", "private=\"set-cookie\",\tmax-age=1", "x", &"x".repeat(256)] {
+        assert_eq!(of(text), Ok(()), "{text:?}");
+    }
+    for text in
+        ["", " ", " public", "public ", "a\r\nb: c", "a\nb", "a\0b", "a\x7f", "max-age=\u{e4}", &"x".repeat(257)]
+    {
+        let error = of(text).unwrap_err().to_string();
+        assert!(error.starts_with("configuration: http_cache_control = ") && !error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn two_protocols_need_two_ports() {
+    let on = |listen: &str, http: &str, http_enabled| {
+        let (listen, http) = (listen.parse().unwrap(), http.parse().unwrap());
+        Configuration { listen, http, http_enabled, ..Configuration::default() }.check()
+    };
+    assert!(on("127.0.0.1:7400", "127.0.0.1:7400", true).is_err());
+    assert_eq!(on("127.0.0.1:7400", "127.0.0.1:7400", false), Ok(()));
+    assert_eq!(on("127.0.0.1:0", "127.0.0.1:0", true), Ok(()));
+    assert_eq!(on("127.0.0.1:7400", "127.0.0.2:7400", true), Ok(()));
 }
 
 #[test]
