@@ -187,6 +187,8 @@ pub struct NodeMetrics {
     pub connections_accepted: Counter,
     /// Connections closed at once, over a quota.
     pub connections_refused: Counter,
+    /// Lines of the access log that found no room, or could not be written.
+    pub access_log_dropped: Arc<Counter>,
     /// Times that accepting paused: all inboxes full, or no descriptor left.
     pub accept_pauses: Counter,
 }

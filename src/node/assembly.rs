@@ -3,18 +3,20 @@
 //! Built bottom-up: memory, disks, services, processors, acceptor. Stopped top-down: the acceptor closes its listeners,
 //! processors drain, then the disks' threads finish what waits and close their volumes.
 
+use super::access_log::AccessLogThread;
 use super::names::NameThreads;
 use super::status::NodeStatus;
 use super::{Configuration, NodeError};
 use crate::base::budget::Budget;
 use crate::base::buffers::BufferPool;
-use crate::base::clock::SystemClock;
+use crate::base::clock::{Clock, SystemClock};
 use crate::base::limits::{BODY_BYTES_MAX, CHUNK_BYTES_MAX, SEGMENT_BYTES_DEFAULT};
 use crate::base::mailbox::Wake;
 use crate::base::thread;
 use crate::binary::Binary;
 use crate::disk::Disk;
 use crate::handler::{Handler, Names};
+use crate::http::access::AccessLog;
 use crate::io::{CompactionPace, Directory, DiskSettings, Disks, ScrubSettings};
 use crate::metrics::{Counter, DiskMetrics, NodeMetrics, ProcessorMetrics};
 use crate::net::{Acceptor, Bound, Control, Inbox, Listener, Processor, ProcessorParts, Quota, Settings};
@@ -41,6 +43,7 @@ pub struct Node {
     status: Arc<NodeStatus>,
     control: Arc<Control>,
     nudge: Box<dyn Wake>,
+    access_log: Option<AccessLogThread>,
     inboxes: Vec<Inbox>,
     drain: Duration,
     threads: Vec<JoinHandle<()>>,
@@ -89,6 +92,7 @@ impl Node {
         // Taken before any directory is touched, and let in only when all is ready.
         let taken = |error| NodeError::Listen { address: configuration.listen, error };
         let bound = Bound::to(configuration.listen).map_err(taken)?;
+        let access_log = access_log(configuration, &clock, &metrics)?;
         let settings = disk_settings(configuration, directories.len());
         let disks = Disks::open(directories, &settings, &pool, &clock, &metrics.disks)?;
         let names = NameThreads::start(configuration, &disks, meta, &clock, &metrics.master).inspect_err(|_| {
@@ -134,7 +138,19 @@ impl Node {
         let sleepers = inboxes.clone();
         disks.on_change(move || sleepers.iter().for_each(Inbox::nudge));
         let http = None;
-        Ok(Self { address, http, disks, names, status, control, nudge, inboxes, drain: parts.settings.drain, threads })
+        Ok(Self {
+            address,
+            http,
+            disks,
+            names,
+            status,
+            control,
+            nudge,
+            access_log,
+            inboxes,
+            drain: parts.settings.drain,
+            threads,
+        })
     }
 
     /// Where it listens.
@@ -147,6 +163,12 @@ impl Node {
     #[must_use]
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http
+    }
+
+    /// Where requests over HTTP are logged, if they are.
+    #[must_use]
+    pub fn access_log(&self) -> Option<AccessLog> {
+        self.access_log.as_ref().map(AccessLogThread::log)
     }
 
     /// How many disks it has open, and how many it goes on without.
@@ -178,6 +200,10 @@ impl Node {
         // Before the disks: what the master's threads still do needs them.
         self.names.close();
         self.disks.close(self.drain);
+        // After the processors, which write its lines.
+        if let Some(access_log) = self.access_log {
+            access_log.finish();
+        }
         log::info!("stopped");
     }
 
@@ -254,6 +280,20 @@ impl Reactor {
         );
         Ok(())
     }
+}
+
+/// The access log, if there is an origin and it shall be logged.
+fn access_log(
+    configuration: &Configuration,
+    clock: &Arc<dyn Clock>,
+    metrics: &NodeMetrics,
+) -> Result<Option<AccessLogThread>, NodeError> {
+    let path = configuration.access_log.as_deref().filter(|_| configuration.http_enabled);
+    let start = |path| {
+        let dropped = Arc::clone(&metrics.access_log_dropped);
+        AccessLogThread::start(path, configuration.access_log_format, Arc::clone(clock), dropped)
+    };
+    path.map(start).transpose()
 }
 
 /// The jobs of one disk hold at most half of a budget, and less of it the more disks there are: so that all but one may

@@ -17,6 +17,14 @@ pub enum NodeError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// The access log cannot be written.
+    #[error("access log {}: {error}: name another file with --access-log, or make this one writable", file.display())]
+    AccessLog {
+        /// The file.
+        file: std::path::PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
     /// The system gave no thread, descriptor or signal handler.
     #[error("{what}: {error}: raise the limits of this process")]
     System {

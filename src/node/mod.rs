@@ -1,5 +1,6 @@
 //! A node: its configuration, and how its parts are built bottom-up and stopped top-down.
 
+mod access_log;
 mod assembly;
 mod configuration;
 mod error;

@@ -102,6 +102,7 @@ impl NodeStatus {
             "turns": self.merged(|processor| &processor.turn),
             "memory": self.memory(disks),
             "log_lines_dropped": self.log_dropped.value(),
+            "access_log_lines_dropped": self.metrics.access_log_dropped.value(),
             "disks": reports,
             "master": self.master.report(),
         })
