@@ -1,15 +1,28 @@
 //! A histogram of nanoseconds: two significant digits from 1 µs to 10 minutes.
 //!
-//! Written by one thread, read by `status`. The lock is uncontended but for the copy that `status` makes, and is
-//! never held over a system call.
+//! Written by one thread, read by `status` and by scrapers. The lock is uncontended but for the copies that these make, and
+//! is never held over a system call.
 
 use parking_lot::Mutex;
 use serde::Serialize;
 
 const HIGHEST_US: u64 = 600_000_000;
 
+/// The upper bounds of the buckets that scrapers get, in microseconds: steps of 2 to 2.5, from less than an inline read of
+/// the page cache to the longest that a client waits. A scraper keeps a series for each, so they are few.
+pub const BOUNDS_US: [u64; 17] = [
+    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000,
+];
+
 /// Durations, counted.
-pub struct Histogram(Mutex<hdrhistogram::Histogram<u64>>);
+pub struct Histogram(Mutex<Recorded>);
+
+struct Recorded {
+    counts: hdrhistogram::Histogram<u64>,
+    /// Exact, and wide enough never to wrap: a scraper takes a sum that falls for a restart.
+    sum_ns: u128,
+}
 
 impl std::fmt::Debug for Histogram {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -19,7 +32,7 @@ impl std::fmt::Debug for Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self(Mutex::new(empty()))
+        Self(Mutex::new(Recorded { counts: empty(), sum_ns: 0 }))
     }
 }
 
@@ -30,13 +43,15 @@ fn empty() -> hdrhistogram::Histogram<u64> {
 impl Histogram {
     /// Counts one duration, in nanoseconds.
     pub fn record(&self, nanoseconds: u64) {
-        self.0.lock().saturating_record(nanoseconds / 1000);
+        let mut recorded = self.0.lock();
+        recorded.counts.saturating_record(nanoseconds / 1000);
+        recorded.sum_ns += u128::from(nanoseconds);
     }
 
     /// The distribution so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        Summary::of(&self.0.lock().clone())
+        Summary::of(&self.counts())
     }
 
     /// The distribution over several threads.
@@ -44,10 +59,77 @@ impl Histogram {
     pub fn merged<'a>(parts: impl IntoIterator<Item = &'a Histogram>) -> Summary {
         let mut all = empty();
         for part in parts {
-            let part = part.0.lock().clone();
-            all.add(&part).expect("all histograms have the same bounds");
+            all.add(&part.counts()).expect("all histograms have the same bounds");
         }
         Summary::of(&all)
+    }
+
+    fn counts(&self) -> hdrhistogram::Histogram<u64> {
+        self.0.lock().counts.clone()
+    }
+
+    /// The counts at the fixed bounds, and the sum. A few microseconds, and no copy.
+    #[must_use]
+    pub fn buckets(&self) -> Buckets {
+        let recorded = self.0.lock();
+        let mut buckets = Buckets { sum_ns: recorded.sum_ns, ..Buckets::default() };
+        let (mut low, mut below) = (0, 0);
+        for (count, bound) in buckets.counts.iter_mut().zip(BOUNDS_US) {
+            // Up to the end of the library's own bucket, so that nothing is counted twice: a bound is met within 1 %.
+            let high = recorded.counts.highest_equivalent(bound);
+            *count = recorded.counts.count_between(low, high);
+            below += *count;
+            low = high + 1;
+        }
+        buckets.above = recorded.counts.len() - below;
+        buckets
+    }
+
+    /// The counts at the fixed bounds over several threads.
+    #[must_use]
+    pub fn merged_buckets<'a>(parts: impl IntoIterator<Item = &'a Histogram>) -> Buckets {
+        parts.into_iter().fold(Buckets::default(), |all, part| all.plus(&part.buckets()))
+    }
+}
+
+/// A distribution for scrapers: how many lie between the fixed bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Buckets {
+    /// How many took at most as long as the bound at this place, and longer than the one before.
+    counts: [u64; BOUNDS_US.len()],
+    /// How many took longer than the last bound.
+    above: u64,
+    sum_ns: u128,
+}
+
+impl Buckets {
+    /// Each bound in microseconds, with how many took at most as long; never less than at the bound before.
+    pub fn cumulative(&self) -> impl Iterator<Item = (u64, u64)> {
+        BOUNDS_US.into_iter().zip(self.counts).scan(0, |below, (bound, count)| {
+            *below += count;
+            Some((bound, *below))
+        })
+    }
+
+    /// How many were recorded.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum::<u64>() + self.above
+    }
+
+    /// What they took together, in seconds.
+    #[must_use]
+    pub fn sum_s(&self) -> f64 {
+        self.sum_ns as f64 / 1e9
+    }
+
+    fn plus(mut self, other: &Self) -> Self {
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
+        self.above += other.above;
+        self.sum_ns += other.sum_ns;
+        self
     }
 }
 
@@ -93,5 +175,33 @@ mod tests {
         assert_eq!((all.count, all.p50_us), (100, 50));
         assert!((4_900..=5_100).contains(&all.max_us));
         assert_eq!(Histogram::default().summary(), Summary::default());
+    }
+
+    #[test]
+    fn buckets_hold_each_duration_once() {
+        let (a, b) = (Histogram::default(), Histogram::default());
+        let us = [0, 49, 50, 51, 100, 999, 1_000, 1_100, 10_000_000, 10_100_000, 700_000_000];
+        for (place, us) in us.into_iter().enumerate() {
+            if place % 2 == 0 { &a } else { &b }.record(us * 1000 + 7);
+        }
+        let all = Histogram::merged_buckets([&a, &b]);
+        let at = |bound_us| all.cumulative().find(|(bound, _)| *bound == bound_us).unwrap().1;
+        assert_eq!([50, 100, 250, 500, 1_000, 2_500, 5_000_000].map(at), [3, 5, 5, 5, 7, 8, 8]);
+        assert_eq!((at(10_000_000), all.count()), (9, 11), "what is longer than all bounds is counted too");
+        let exact_ns: u64 = us.iter().map(|us| us * 1000 + 7).sum();
+        assert!((all.sum_s() - exact_ns as f64 / 1e9).abs() < 1e-6, "{}", all.sum_s());
+        assert_eq!((Buckets::default().count(), Buckets::default().sum_s()), (0, 0.0));
+    }
+
+    #[test]
+    fn every_bound_is_met_within_a_hundredth() {
+        for bound in BOUNDS_US {
+            let histogram = Histogram::default();
+            let next = bound + (bound / 100).max(1);
+            histogram.record(bound * 1000);
+            histogram.record(next * 1000);
+            let below = histogram.buckets().cumulative().find(|(at, _)| *at == bound).unwrap().1;
+            assert_eq!(below, 1, "{bound}");
+        }
     }
 }

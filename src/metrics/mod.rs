@@ -1,10 +1,12 @@
-//! Counters, gauges and histograms, and how they are summed up for `status`.
+//! Counters, gauges and histograms, and how they are summed up for `status` and for scrapers.
 
 mod histogram;
+mod http;
 mod master;
 mod node;
 
-pub use histogram::{Histogram, Summary};
+pub use histogram::{BOUNDS_US, Buckets, Histogram, Summary};
+pub use http::{HttpMethod, HttpMetrics, HttpWork};
 pub use master::MasterMetrics;
 pub use node::{DiskMetrics, NodeMetrics, ProcessorMetrics, Stage};
 

@@ -2,7 +2,7 @@
 //!
 //! Each processor and each disk owns one group, so threads do not share lines of memory; `status` sums them up.
 
-use super::{Counter, Gauge, Histogram, MasterMetrics};
+use super::{Counter, Gauge, Histogram, HttpMetrics, MasterMetrics};
 use std::sync::Arc;
 
 /// A stage of a request's life, each with a histogram of the time spent in it.
@@ -95,6 +95,8 @@ pub struct ProcessorMetrics {
     pub send: Histogram,
     /// See [`Stage::Whole`].
     pub whole: Histogram,
+    /// What came by HTTP.
+    pub http: HttpMetrics,
 }
 
 /// A counter for each status code.
