@@ -3,6 +3,8 @@
 #[allow(dead_code, reason = "the conversation uses it")]
 mod bad;
 #[allow(dead_code, reason = "the conversation uses it")]
+mod chunked;
+#[allow(dead_code, reason = "the conversation uses it")]
 mod framing;
 #[allow(dead_code, reason = "the conversation uses it")]
 mod grammar;
