@@ -23,3 +23,5 @@ mod multipart;
 #[allow(dead_code, reason = "the conversation will use it")]
 mod range;
 pub mod access;
+#[allow(dead_code, unused_imports, reason = "the conversation uses it")]
+mod target;

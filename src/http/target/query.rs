@@ -114,7 +114,10 @@ mod tests {
         assert_eq!(query("disposition=attachment").disposition, Some(Disposition::Attachment));
         assert_eq!(query("x&disposition=inline&y").disposition, Some(Disposition::Inline));
         assert_eq!(query("file%6Eame=a+b%2B%C3%A4%22%3d=").filename.as_deref(), Some("a b+\u{e4}\"=="));
-        assert_eq!(query("cursor=a%3D%3d&limit=0010"), Query { cursor: Some("a==".into()), limit: Some(10), ..Query::default() });
+        assert_eq!(
+            query("cursor=a%3D%3d&limit=0010"),
+            Query { cursor: Some("a==".into()), limit: Some(10), ..Query::default() }
+        );
         assert_eq!(query("cursor="), Query::default());
     }
 
@@ -122,9 +125,28 @@ mod tests {
     fn a_known_key_that_is_wrong_is_refused() {
         let long = format!("filename={}", "x".repeat(256));
         for text in [
-            "disposition", "disposition=", "disposition=Inline", "disposition=inline&disposition=inline", "filename=", "filename=%0d%0aX:y",
-            "filename=%C2%85", "filename=%ff", "filename=%4", &long, "cursor=%", "cursor=&cursor=a", "limit", "limit=0", "limit=-1",
-            "limit=+1", "limit=%2B1", "limit=1.5", "limit=4294967296", "limit=1&limit=1", "a#b", "#",
+            "disposition",
+            "disposition=",
+            "disposition=Inline",
+            "disposition=inline&disposition=inline",
+            "filename=",
+            "filename=%0d%0aX:y",
+            "filename=%C2%85",
+            "filename=%ff",
+            "filename=%4",
+            &long,
+            "cursor=%",
+            "cursor=&cursor=a",
+            "limit",
+            "limit=0",
+            "limit=-1",
+            "limit=+1",
+            "limit=%2B1",
+            "limit=1.5",
+            "limit=4294967296",
+            "limit=1&limit=1",
+            "a#b",
+            "#",
         ] {
             assert_eq!(Query::parse(text.as_bytes()).map_err(|bad| bad.status), Err(400), "{text:?}");
         }
