@@ -5,6 +5,8 @@ mod bad;
 #[allow(dead_code, reason = "the conversation uses it")]
 mod chunked;
 #[allow(dead_code, reason = "the conversation uses it")]
+mod digest;
+#[allow(dead_code, reason = "the conversation uses it")]
 mod framing;
 #[allow(dead_code, reason = "the conversation uses it")]
 mod grammar;
