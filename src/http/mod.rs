@@ -17,9 +17,13 @@ mod head;
 #[allow(dead_code, reason = "the conversation will use it")]
 mod conditions;
 #[allow(dead_code, reason = "the conversation will use it")]
+mod content_type;
+#[allow(dead_code, reason = "the conversation will use it")]
 mod date;
 #[allow(dead_code, reason = "the conversation will use it")]
 mod etag;
+#[allow(dead_code, reason = "the conversation will use it")]
+mod field_value;
 #[allow(dead_code, reason = "the conversation will use it")]
 mod multipart;
 #[allow(dead_code, reason = "the conversation will use it")]
