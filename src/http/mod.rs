@@ -21,6 +21,8 @@ mod content_type;
 #[allow(dead_code, reason = "the conversation will use it")]
 mod date;
 #[allow(dead_code, reason = "the conversation will use it")]
+mod disposition;
+#[allow(dead_code, reason = "the conversation will use it")]
 mod etag;
 #[allow(dead_code, reason = "the conversation will use it")]
 mod field_value;
