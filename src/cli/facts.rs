@@ -43,6 +43,7 @@ fn attribute_name(tag: u8) -> String {
         Attributes::CACHE_CONTROL => "cache_control".to_string(),
         Attributes::CONTENT_DISPOSITION => "content_disposition".to_string(),
         Attributes::FILE_NAME => "file_name".to_string(),
+        Attributes::METADATA => "metadata".to_string(),
         other => format!("tag_{other}"),
     }
 }

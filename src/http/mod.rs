@@ -27,6 +27,8 @@ mod etag;
 #[allow(dead_code, reason = "the conversation will use it")]
 mod field_value;
 #[allow(dead_code, reason = "the conversation will use it")]
+mod metadata;
+#[allow(dead_code, reason = "the conversation will use it")]
 mod multipart;
 #[allow(dead_code, reason = "the conversation will use it")]
 mod range;

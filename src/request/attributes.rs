@@ -5,7 +5,8 @@
 //! ```text
 //! one attribute:  tag u8 | length u16 LE | value
 //! tags:           1 content type   2 cache control   3 content disposition
-//!                 4 file name      64..=255 user metadata, any meaning
+//!                 4 file name      5 metadata: lines of `name: value`
+//!                 64..=255 user metadata, any meaning
 //! ```
 
 use crate::base::limits::ATTRIBUTE_BYTES_MAX;
@@ -38,6 +39,8 @@ impl Attributes {
     pub const CONTENT_DISPOSITION: u8 = 3;
     /// The tag of the name that the file had at its owner's.
     pub const FILE_NAME: u8 = 4;
+    /// The tag of the metadata that came in header lines: `name: value\r\n` each, names in lower case, in order of arrival.
+    pub const METADATA: u8 = 5;
 
     /// Checks a run.
     ///
