@@ -26,6 +26,7 @@ mod disposition;
 mod etag;
 #[allow(dead_code, reason = "the conversation will use it")]
 mod field_value;
+mod fuzz_validators;
 #[allow(dead_code, reason = "the conversation will use it")]
 mod metadata;
 #[allow(dead_code, reason = "the conversation will use it")]
@@ -35,3 +36,5 @@ mod range;
 pub mod access;
 #[allow(dead_code, unused_imports, reason = "the conversation uses it")]
 mod target;
+
+pub use fuzz_validators::fuzz_conditions;
