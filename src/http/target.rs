@@ -13,7 +13,7 @@ use super::grammar::is_authority;
 use crate::base::ids::ObjectId;
 use crate::base::limits::PATH_BYTES_MAX;
 use crate::base::path::{BadPath, NamePath, ROOT_NAMES_KEPT};
-use percent_encoding::percent_decode;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use std::borrow::Cow;
 
 /// What a target says.
@@ -109,6 +109,22 @@ fn check_bytes(path: &[u8]) -> Result<(), Bad> {
         false => Err(Bad::request("the path holds a byte that must be escaped")),
     }
 }
+
+/// A path as it is written in an address.
+pub(super) fn escaped(path: &str) -> String {
+    utf8_percent_encode(path, ESCAPED).to_string()
+}
+
+/// All but the letters of RFC 3986's `pchar` that no reader takes for something else, and the slash.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'@')
+    .remove(b'=');
 
 /// Whether a byte may stand in a path as it is, or begins an escape.
 static IN_PATH: [bool; 256] = {

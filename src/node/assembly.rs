@@ -17,6 +17,7 @@ use crate::binary::Binary;
 use crate::disk::Disk;
 use crate::handler::{Handler, Names};
 use crate::http::access::AccessLog;
+use crate::http::{Http, OriginParts};
 use crate::io::{CompactionPace, Directory, DiskSettings, Disks, ScrubSettings};
 use crate::metrics::{Counter, DiskMetrics, NodeMetrics, ProcessorMetrics};
 use crate::net::{Acceptor, Bound, Control, Inbox, Listener, Processor, ProcessorParts, Quota, Settings};
@@ -92,6 +93,9 @@ impl Node {
         // Taken before any directory is touched, and let in only when all is ready.
         let taken = |error| NodeError::Listen { address: configuration.listen, error };
         let bound = Bound::to(configuration.listen).map_err(taken)?;
+        let http_taken = |error| NodeError::Listen { address: configuration.http, error };
+        let http_bound =
+            configuration.http_enabled.then(|| Bound::to(configuration.http)).transpose().map_err(http_taken)?;
         let access_log = access_log(configuration, &clock, &metrics)?;
         let settings = disk_settings(configuration, directories.len());
         let disks = Disks::open(directories, &settings, &pool, &clock, &metrics.disks)?;
@@ -108,16 +112,25 @@ impl Node {
             budget_out: Arc::clone(&budget_out),
             control: Arc::clone(&control),
         };
-        let guest = Arc::new(Binary::new(limits(configuration, &disks)));
-        let listener = match bound.listen(guest).map_err(taken) {
-            Ok(listener) => listener,
-            Err(error) => {
-                names.close();
-                disks.close(parts.settings.drain);
-                return Err(error);
-            }
-        };
+        let binary = Arc::new(Binary::new(limits(configuration, &disks)));
+        let origin = Arc::new(Http::new(OriginParts {
+            clock: Arc::clone(&clock),
+            uploads: names.uploads(),
+            cache_control: configuration.http_cache_control.clone(),
+            read_only: configuration.http_read_only,
+            access_log: access_log.as_ref().map(AccessLogThread::log),
+        }));
+        let listeners = bound.listen(binary).map_err(taken).and_then(|first| {
+            let second = http_bound.map(|bound| bound.listen(origin)).transpose().map_err(http_taken)?;
+            Ok((first, second))
+        });
+        let (listener, http_listener) = listeners.inspect_err(|_| {
+            names.close();
+            disks.close(parts.settings.drain);
+        })?;
         let address = listener.address();
+        let http = http_listener.as_ref().map(Listener::address);
+        let listeners = std::iter::once(listener).chain(http_listener).collect();
         let status = Arc::new(NodeStatus::new(
             address,
             disks.identity(),
@@ -129,7 +142,7 @@ impl Node {
         ));
         let mut reactor = Reactor { inboxes: Vec::new(), threads: Vec::new(), control: Arc::clone(&control) };
         let nudge =
-            reactor.start(listener, &parts, &metrics, (&disks, &names.names), &status, &quota).inspect_err(|_| {
+            reactor.start(listeners, &parts, &metrics, (&disks, &names.names), &status, &quota).inspect_err(|_| {
                 control.end();
                 names.close();
                 disks.close(parts.settings.drain);
@@ -137,7 +150,6 @@ impl Node {
         let Reactor { inboxes, threads, .. } = reactor;
         let sleepers = inboxes.clone();
         disks.on_change(move || sleepers.iter().for_each(Inbox::nudge));
-        let http = None;
         Ok(Self {
             address,
             http,
@@ -225,7 +237,7 @@ struct Reactor {
 impl Reactor {
     fn start(
         &mut self,
-        listener: Listener,
+        listeners: Vec<Listener>,
         parts: &ProcessorParts,
         metrics: &Arc<NodeMetrics>,
         work: (&Arc<Disks>, &Names),
@@ -237,7 +249,7 @@ impl Reactor {
         }
         status.watch(self.inboxes.clone());
         let acceptor = Acceptor::new(
-            vec![listener],
+            listeners,
             self.inboxes.clone(),
             Arc::clone(quota),
             Arc::clone(&parts.clock),

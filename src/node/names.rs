@@ -6,10 +6,11 @@
 use super::assembly::MetaDirectory;
 use super::{Configuration, NodeError};
 use crate::base::clock::Clock;
-use crate::handler::{LargeCommits, Names, Tombstones};
+use crate::handler::{LargeCommits, Names, SessionKeeper, Tombstones};
 use crate::io::{DiskState, Disks};
 use crate::master::{Master, MasterSettings, StateError};
 use crate::metrics::MasterMetrics;
+use crate::request::UploadSessions;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub(super) struct NameThreads {
     pub(super) names: Names,
     tombstones: Tombstones,
+    keeper: SessionKeeper,
 }
 
 impl NameThreads {
@@ -39,10 +41,24 @@ impl NameThreads {
                 large.close();
                 master.close();
             })?;
-        Ok(Self { names: Names { master, large }, tombstones })
+        let silent = Duration::from_millis(configuration.session_silent_ms);
+        let keeper = SessionKeeper::start(&master, clock, silent)
+            .map_err(NodeError::system("a thread for the session of uploads"))
+            .inspect_err(|_| {
+                tombstones.close();
+                large.close();
+                master.close();
+            })?;
+        Ok(Self { names: Names { master, large }, tombstones, keeper })
+    }
+
+    /// The session of uploads that have none of their own.
+    pub(super) fn uploads(&self) -> Arc<UploadSessions> {
+        self.keeper.sessions()
     }
 
     pub(super) fn close(&self) {
+        self.keeper.close();
         self.tombstones.close();
         self.names.large.close();
         self.names.master.close();
