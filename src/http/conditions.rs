@@ -141,6 +141,10 @@ impl Conditions {
 
     /// Steps 3 and 4: If-None-Match, and only without it If-Modified-Since.
     fn holds_for_another(&self, current: Option<&Validators>, safe: bool) -> bool {
+        // Whoever meant to protect what is there must not lose it by a slip of the pen.
+        if self.if_none_match == Tags::Malformed && !safe {
+            return false;
+        }
         let Some(current) = current else {
             // 13.1.2: where nothing is, a star holds, and no tag is equal. 13.1.3: there is no date to compare.
             return true;

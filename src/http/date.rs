@@ -26,7 +26,7 @@ const YEAR_FIRST: u16 = 1970;
 
 thread_local! {
     /// The second that was written last, and its text: a processor answers many requests in one second.
-    static LAST: Cell<(u64, DateText)> = Cell::new((0, *b"Thu, 01 Jan 1970 00:00:00 GMT"));
+    static LAST: Cell<(u64, DateText)> = const { Cell::new((0, *b"Thu, 01 Jan 1970 00:00:00 GMT")) };
 }
 
 /// The value of Date at a moment, in milliseconds since 1970.

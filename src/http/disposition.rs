@@ -5,9 +5,10 @@
 
 use super::content_type::owners_name;
 use super::field_value::stored;
+use super::target::{Disposition, Query};
 use crate::base::limits::COMPONENT_BYTES_MAX;
 use crate::request::Attributes;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::borrow::Cow;
 
 /// What RFC 8187, 3.2.1 lets stand as it is in an extended value: attr-char.
@@ -25,39 +26,22 @@ const EXTENDED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'|')
     .remove(b'~');
 
-/// What a query wishes: `attachment` or `inline`, and `filename=NAME` with either.
+/// What a query wishes: `disposition=attachment` or `inline`, and `filename=NAME` with either.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish<'a> {
     kind: &'static str,
-    filename: Option<Cow<'a, str>>,
+    filename: Option<&'a str>,
 }
 
 impl<'a> Wish<'a> {
-    /// Reads a query, which is what follows the `?`, still encoded. `None` without `attachment` and `inline`; of several
-    /// the first counts. Other members are not its business.
-    #[must_use]
-    pub fn of_query(query: &'a [u8]) -> Option<Self> {
-        let query = std::str::from_utf8(query).ok()?;
-        let (mut kind, mut filename) = (None, None);
-        for member in query.split('&') {
-            match member.split_once('=').unwrap_or((member, "")) {
-                ("attachment", "") => kind = kind.or(Some("attachment")),
-                ("inline", "") => kind = kind.or(Some("inline")),
-                ("filename", name) => filename = filename.or_else(|| Some(decoded(name))),
-                _ => {}
-            }
-        }
-        Some(Self { kind: kind?, filename })
+    /// What a query says, if it says how the content is to be treated.
+    pub(super) fn of(query: &'a Query) -> Option<Self> {
+        let kind = match query.disposition? {
+            Disposition::Attachment => "attachment",
+            Disposition::Inline => "inline",
+        };
+        Some(Self { kind, filename: query.filename.as_deref() })
     }
-}
-
-/// A value of a query as forms write it: `+` is a blank. What is no text becomes U+FFFD.
-fn decoded(value: &str) -> Cow<'_, str> {
-    if !value.contains(['+', '%']) {
-        return Cow::Borrowed(value);
-    }
-    let blanks = value.replace('+', " ");
-    percent_decode_str(&blanks).decode_utf8_lossy().into_owned().into()
 }
 
 /// The value of Content-Disposition, if there is one. `name` is the last component of the path; an object that is read by
@@ -67,8 +51,7 @@ pub fn disposition<'a>(attributes: &'a Attributes, wish: Option<&Wish>, name: Op
     let Some(wish) = wish else {
         return stored(attributes, Attributes::CONTENT_DISPOSITION).map(Cow::Borrowed);
     };
-    let filename =
-        wish.filename.as_deref().filter(|name| !name.is_empty()).or(name).or_else(|| owners_name(attributes));
+    let filename = wish.filename.filter(|name| !name.is_empty()).or(name).or_else(|| owners_name(attributes));
     Some(Cow::Owned(written(wish.kind, filename.unwrap_or_default()).into_bytes()))
 }
 
@@ -95,47 +78,56 @@ fn harmless(filename: &str) -> String {
 mod tests {
     use super::*;
     use crate::http::field_value::is_field_value;
+    use percent_encoding::percent_decode_str;
     use proptest::prelude::*;
 
-    fn value(query: &str, name: Option<&str>) -> Option<String> {
+    fn value(wish: Option<Wish<'_>>, name: Option<&str>) -> Option<String> {
         let attributes = Attributes::of(&[(3, b"inline; filename=\"s\""), (4, b"owner.txt")]).unwrap();
-        let wish = Wish::of_query(query.as_bytes());
         disposition(&attributes, wish.as_ref(), name).map(|value| String::from_utf8(value.into_owned()).unwrap())
     }
 
     #[test]
     fn wishes_and_what_is_sent() {
-        for (query, name, want) in [
-            ("", Some("a.txt"), "inline; filename=\"s\""),
-            ("filename=b.txt", Some("a.txt"), "inline; filename=\"s\""),
-            ("attachment=no", Some("a.txt"), "inline; filename=\"s\""),
-            ("attachment", Some("a.txt"), "attachment; filename=\"a.txt\"; filename*=UTF-8''a.txt"),
-            ("v=3&inline=&x", Some("a.txt"), "inline; filename=\"a.txt\"; filename*=UTF-8''a.txt"),
-            ("attachment", None, "attachment; filename=\"owner.txt\"; filename*=UTF-8''owner.txt"),
+        let wish = |kind, filename| Some(Wish { kind, filename });
+        for (wish, name, want) in [
+            (None, Some("a.txt"), "inline; filename=\"s\""),
+            (wish("attachment", None), Some("a.txt"), "attachment; filename=\"a.txt\"; filename*=UTF-8''a.txt"),
+            (wish("inline", None), Some("a.txt"), "inline; filename=\"a.txt\"; filename*=UTF-8''a.txt"),
+            (wish("attachment", None), None, "attachment; filename=\"owner.txt\"; filename*=UTF-8''owner.txt"),
             (
-                "attachment&filename=r%C3%A9sum%C3%A9+1%20%22a%22.pdf",
+                wish("attachment", Some("r\u{e9}sum\u{e9} 1 \"a\".pdf")),
                 Some("a.txt"),
                 "attachment; filename=\"r_sum_ 1 _a_.pdf\"; filename*=UTF-8''r%C3%A9sum%C3%A9%201%20%22a%22.pdf",
             ),
             (
-                "filename=a%0D%0ASet-Cookie:%20b&attachment",
+                wish("attachment", Some("a\r\nSet-Cookie: b")),
                 None,
                 "attachment; filename=\"a__Set-Cookie: b\"; filename*=UTF-8''a__Set-Cookie%3A%20b",
             ),
-            ("inline&filename=..%2F..%5Cetc%00", None, "inline; filename=\".._.._etc_\"; filename*=UTF-8''.._.._etc_"),
-            ("attachment&filename=%FF%2", None, "attachment; filename=\"__2\"; filename*=UTF-8''%EF%BF%BD%252"),
-            ("attachment&filename=", Some("a'*.t"), "attachment; filename=\"a'*.t\"; filename*=UTF-8''a%27%2A.t"),
-            ("attachment&inline", Some("a"), "attachment; filename=\"a\"; filename*=UTF-8''a"),
+            (
+                wish("inline", Some("../..\\etc\0")),
+                None,
+                "inline; filename=\".._.._etc_\"; filename*=UTF-8''.._.._etc_",
+            ),
+            (wish("attachment", Some("")), Some("a'*.t"), "attachment; filename=\"a'*.t\"; filename*=UTF-8''a%27%2A.t"),
         ] {
-            assert_eq!(value(query, name).as_deref(), Some(want), "{query}");
+            assert_eq!(value(wish, name).as_deref(), Some(want));
         }
+    }
+
+    #[test]
+    fn a_query_that_does_not_say_how_wishes_nothing() {
+        let query = |disposition| Query { disposition, filename: Some("b".to_owned()), ..Query::default() };
+        assert_eq!(Wish::of(&query(None)), None);
+        let query = query(Some(Disposition::Inline));
+        assert_eq!(Wish::of(&query), Some(Wish { kind: "inline", filename: Some("b") }));
     }
 
     #[test]
     fn nothing_stored_and_nothing_wished_is_nothing_sent() {
         let none = Attributes::default();
         assert_eq!(disposition(&none, None, Some("a.txt")), None);
-        let bare = Wish::of_query(b"attachment");
+        let bare = Some(Wish { kind: "attachment", filename: None });
         assert_eq!(disposition(&none, bare.as_ref(), None).as_deref(), Some(&b"attachment"[..]));
         let tricky = Attributes::of(&[(3, b"inline\r\nSet-Cookie: a=b")]).unwrap();
         assert_eq!(disposition(&tricky, None, None), None);
@@ -143,36 +135,31 @@ mod tests {
 
     #[test]
     fn long_names_are_cut_between_letters() {
-        let query = format!("attachment&filename={}", "%C3%A9".repeat(200));
-        let value = value(&query, None).unwrap();
+        let filename = "\u{e9}".repeat(200);
+        let value = value(Some(Wish { kind: "attachment", filename: Some(&filename) }), None).unwrap();
         assert_eq!(value.matches("%C3%A9").count(), 127);
     }
 
     proptest! {
-        #[test]
-        fn no_name_leaves_its_quotes_or_its_line(
-            name in proptest::collection::vec(any::<char>(), 0..40).prop_map(String::from_iter),
-            encoded: bool,
-        ) {
-            let text = if encoded { utf8_percent_encode(&name, NON_ALPHANUMERIC).to_string() } else { name.replace('&', "") };
-            let query = format!("attachment&filename={text}");
-            let wish = Wish::of_query(query.as_bytes()).unwrap();
-            let value = disposition(&Attributes::default(), Some(&wish), None).unwrap().into_owned();
-            prop_assert!(is_field_value(&value), "{:?}", value);
-            let value = String::from_utf8(value).unwrap();
-            prop_assert!(value.is_ascii());
-            if let Some((fallback, extended)) = value.split_once("\"; filename*=UTF-8''") {
-                let fallback = fallback.strip_prefix("attachment; filename=\"").unwrap();
-                prop_assert!(!fallback.contains(['"', '\\', '/', '%']));
-                prop_assert!(!extended.contains([' ', '"', ';', ',', '\'', '*']));
-                if encoded {
-                    let back = percent_decode_str(extended).decode_utf8().unwrap();
-                    let want: String = name.chars().map(|c| if c.is_control() || c == '/' || c == '\\' { '_' } else { c }).collect();
-                    prop_assert_eq!(back, want);
+            #[test]
+            fn no_name_leaves_its_quotes_or_its_line(
+                name in proptest::collection::vec(any::<char>(), 0..40).prop_map(String::from_iter),
+            ) {
+                let wish = Wish { kind: "attachment", filename: Some(&name) };
+                let value = disposition(&Attributes::default(), Some(&wish), None).unwrap().into_owned();
+                prop_assert!(is_field_value(&value), "{:?}", value);
+                let value = String::from_utf8(value).unwrap();
+                prop_assert!(value.is_ascii());
+                if let Some((fallback, extended)) = value.split_once("\"; filename*=UTF-8''") {
+                    let fallback = fallback.strip_prefix("attachment; filename=\"").unwrap();
+                    prop_assert!(!fallback.contains(['"', '\\', '/', '%']));
+                    prop_assert!(!extended.contains([' ', '"', ';', ',', '\'', '*']));
+    let back = percent_decode_str(extended).decode_utf8().unwrap();
+                        let want: String = name.chars().map(|c| if c.is_control() || c == '/' || c == '\\' { '_' } else { c }).collect();
+                        prop_assert_eq!(back, want);
+                } else {
+                    prop_assert_eq!(value, "attachment");
                 }
-            } else {
-                prop_assert_eq!(value, "attachment");
             }
         }
-    }
 }

@@ -7,6 +7,7 @@ use super::disposition::{Wish, disposition};
 use super::field_value::{is_field_value, stored};
 use super::multipart::Multipart;
 use super::range::{PARTS_MAX, Ranges, Resolved};
+use super::target::route;
 use super::{date, etag, metadata};
 use crate::base::ids::ContentHash;
 use crate::request::Attributes;
@@ -106,14 +107,16 @@ fn check_date(value: &[u8]) {
 
 /// What the binary protocol stored, and what a query wishes, stays in its line.
 fn check_heads(run: &[u8], query: &[u8]) {
-    let wish = Wish::of_query(query);
+    let query = [b"/?", query].concat();
+    let target = route(&query);
+    let wish = target.as_ref().ok().and_then(|target| Wish::of(&target.query));
     for tag in [Attributes::CONTENT_TYPE, Attributes::CONTENT_DISPOSITION, Attributes::FILE_NAME] {
         let Ok(attributes) = Attributes::of(&[(tag, run)]) else {
             continue;
         };
         assert!(is_field_value(content_type(&attributes, None)));
         for wish in [None, wish.as_ref()] {
-            let value = disposition(&attributes, wish, std::str::from_utf8(query).ok());
+            let value = disposition(&attributes, wish, std::str::from_utf8(&query).ok());
             assert!(value.is_none_or(|value| !value.is_empty() && is_field_value(&value)));
         }
         assert!(stored(&attributes, tag).is_none_or(is_field_value));
@@ -127,7 +130,7 @@ fn check_metadata(run: &[u8]) {
     let fields: Vec<(&[u8], &[u8])> = lines
         .filter_map(|line| {
             let (name, value) = line.split_at_checked(line.iter().position(|byte| *byte == b':')?)?;
-            Some((name, value.strip_prefix(b": ")?))
+            Some((name.strip_prefix(b"X-Larder-Meta-")?, value.strip_prefix(b": ")?))
         })
         .collect();
     let Ok(again) = metadata::encode(fields) else {

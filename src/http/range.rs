@@ -74,6 +74,10 @@ impl Ranges {
     /// request, so parts keep the order that the client asked for (15.3.7.2) and are not sorted.
     #[must_use]
     pub fn resolve(&self, size: u64) -> Resolved {
+        // 14.1.2: a suffix that is not zero is satisfiable, also of nothing; but no Content-Range can say so.
+        if size == 0 && std::iter::once(&self.first).chain(&self.more).any(|spec| matches!(spec, Spec::Suffix(1..))) {
+            return Resolved::Whole;
+        }
         if self.more.is_empty() {
             return self.first.within(size).map_or(Resolved::Unsatisfiable, Resolved::One);
         }
@@ -228,8 +232,9 @@ mod tests {
             ("bytes=99999999999999999999-99999999999999999999", 10, Unsatisfiable),
             ("bytes=-0", 10, Unsatisfiable),
             ("bytes=0-", 0, Unsatisfiable),
-            ("bytes=-5", 0, Unsatisfiable),
-            ("bytes=0-1,-1", 0, Unsatisfiable),
+            ("bytes=-5", 0, Whole),
+            ("bytes=-0", 0, Unsatisfiable),
+            ("bytes=0-1,-1", 0, Whole),
             ("bytes=50-,3-4", 10, One(3..5)),
             // A gap of 79 bytes is sent, one of 80 is not.
             ("bytes=0-9,89-99", 1000, One(0..100)),
@@ -292,7 +297,8 @@ mod tests {
         let asked: Vec<Vec<bool>> =
             specs.iter().map(|spec| bitmap(*spec, size)).filter(|map| map.contains(&true)).collect();
         if asked.is_empty() {
-            return Resolved::Unsatisfiable;
+            let suffix = specs.iter().any(|spec| matches!(spec, Model::Suffix(1..)));
+            return if size == 0 && suffix { Resolved::Whole } else { Resolved::Unsatisfiable };
         }
         if asked.iter().flatten().filter(|asked| **asked).count() > size {
             return Resolved::Whole;

@@ -105,7 +105,7 @@ fn json(line: &mut String, entry: &Entry<'_>) -> fmt::Result {
     line.push_str(",\"target\":");
     quoted(line, is_read.then(|| entry.target()))?;
     line.push_str(",\"version\":");
-    quoted(line, is_read.then(|| Shown { bytes: entry.version.as_bytes(), is_cut: false }))?;
+    quoted(line, is_read.then_some(Shown { bytes: entry.version.as_bytes(), is_cut: false }))?;
     write!(line, ",\"status\":{},\"body_bytes\":{},\"referer\":", entry.status, entry.body_bytes)?;
     quoted(line, entry.referer())?;
     line.push_str(",\"user_agent\":");

@@ -50,7 +50,7 @@ fn each_condition_alone_and_in_its_order() {
         ([&[], &[WEAK], &[], &[]], [NotModified, Failed, Go]),
         ([&[], &[OTHER], &[], &[]], [Go, Go, Go]),
         ([&[], &["\"a\", W/\"b\"", OURS], &[], &[]], [NotModified, Failed, Go]),
-        ([&[], &["nonsense"], &[], &[]], [Go, Go, Go]),
+        ([&[], &["nonsense"], &[], &[]], [Go, Failed, Failed]),
         ([&[], &[], &[BEFORE], &[]], [Go, Go, Go]),
         ([&[], &[], &[SAME], &[]], [NotModified, Go, Go]),
         ([&[], &[], &[AFTER], &[]], [NotModified, Go, Go]),
@@ -66,7 +66,7 @@ fn each_condition_alone_and_in_its_order() {
         ([&[OURS], &[], &[], &[BEFORE]], [Go, Go, Failed]),
         ([&[OTHER], &[], &[], &[AFTER]], [Failed, Failed, Failed]),
         ([&[], &[OTHER], &[AFTER], &[]], [Go, Go, Go]),
-        ([&[], &["nonsense"], &[AFTER], &[]], [Go, Go, Go]),
+        ([&[], &["nonsense"], &[AFTER], &[]], [Go, Failed, Failed]),
         ([&[], &[OURS], &[BEFORE], &[]], [NotModified, Failed, Go]),
         // The first pair goes before the second.
         ([&[OTHER], &[OURS], &[], &[]], [Failed, Failed, Failed]),
@@ -196,7 +196,7 @@ fn model(fields: &[Option<Field>; 2], dates: [Option<i64>; 2], exists: bool, saf
                     let holds = match field {
                         Field::Star => !exists,
                         Field::Tags(tags) => !exists || !tags.iter().any(|(tag, _)| *tag == 0),
-                        Field::Bad => true,
+                        Field::Bad => safe,
                     };
                     match (holds, safe) {
                         (true, _) => step = 5,
