@@ -32,6 +32,9 @@ mod read;
 mod refused;
 mod remove;
 mod reply;
+#[cfg(test)]
+mod smuggling;
+#[allow(dead_code, unused_imports, reason = "the conversation uses it")]
 mod target;
 mod upload;
 
