@@ -19,6 +19,8 @@ mod exchange;
 mod field_value;
 mod framing;
 mod fuzz_validators;
+mod fuzz;
+#[allow(dead_code, reason = "the conversation uses it")]
 mod grammar;
 mod head;
 mod listing;
@@ -139,3 +141,5 @@ impl Line {
         Self { method: HttpMethod::Other, is_head: false, is_old: false, keep_alive: false, started: now }
     }
 }
+
+pub use fuzz::{fuzz_body, fuzz_head};
