@@ -18,9 +18,8 @@ mod etag;
 mod exchange;
 mod field_value;
 mod framing;
-mod fuzz_validators;
 mod fuzz;
-#[allow(dead_code, reason = "the conversation uses it")]
+mod fuzz_validators;
 mod grammar;
 mod head;
 mod listing;
@@ -36,7 +35,6 @@ mod remove;
 mod reply;
 #[cfg(test)]
 mod smuggling;
-#[allow(dead_code, unused_imports, reason = "the conversation uses it")]
 mod target;
 mod upload;
 
@@ -53,6 +51,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use fuzz::{fuzz_body, fuzz_head};
 pub use fuzz_validators::fuzz_conditions;
 
 /// What an origin is made of.
@@ -141,5 +140,3 @@ impl Line {
         Self { method: HttpMethod::Other, is_head: false, is_old: false, keep_alive: false, started: now }
     }
 }
-
-pub use fuzz::{fuzz_body, fuzz_head};

@@ -59,7 +59,7 @@ impl Histogram {
     pub fn merged<'a>(parts: impl IntoIterator<Item = &'a Histogram>) -> Summary {
         let mut all = empty();
         for part in parts {
-            all.add(&part.counts()).expect("all histograms have the same bounds");
+            all.add(part.counts()).expect("all histograms have the same bounds");
         }
         Summary::of(&all)
     }
