@@ -381,6 +381,7 @@ fn read(header: &Header, body: &Bytes) -> Request {
         Operation::Name(operation) => Request::Name(operation),
         Operation::Status => Request::Status,
         Operation::Scrub { now } => Request::Scrub { now },
+        Operation::Metrics | Operation::Ready => unreachable!("no opcode leads to it"),
     }
 }
 

@@ -126,6 +126,11 @@ impl Service for Handler {
             Operation::Name(operation) => self.names.call(operation, &self.disks, &mut self.views, call),
             Operation::Scrub { now } => Outcome::Answered(answers::of_scrub(&self.disks.scrub(now))),
             Operation::Status => Outcome::Answered(Answer::Status(self.status.describe(&self.disks))),
+            Operation::Metrics => Outcome::Answered(Answer::Status(self.status.metrics(&self.disks))),
+            Operation::Ready => Outcome::Answered(match self.status.ready(&self.disks) {
+                Ok(text) => Answer::Status(text),
+                Err(reasons) => Answer::refused(Status::Unavailable, reasons),
+            }),
         }
     }
 

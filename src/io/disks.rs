@@ -170,6 +170,12 @@ impl Disks {
         (self.units.len(), self.left_out.len())
     }
 
+    /// The state of each disk, also of those that were left out. Loads of atomics.
+    pub fn states(&self) -> impl Iterator<Item = DiskState> {
+        let out = self.left_out.iter().map(|_| DiskState::Failed);
+        self.units.iter().map(|unit| unit.state.state()).chain(out)
+    }
+
     /// The cluster and the node that the disks belong to.
     #[must_use]
     pub fn identity(&self) -> (ClusterId, NodeId) {

@@ -37,7 +37,7 @@ pub use job::{Append, AppendEnd, DeleteBy, DeleteEnd, Opened, PieceEnd, ReadEnd,
 pub use opening::{Directory, OpenError};
 pub use placement::Placement;
 pub use read::{Reading, Target};
-pub use report::DiskReport;
+pub use report::{DiskReport, Entered};
 pub use scrub::{DiskScrub, ScrubReport, ScrubSettings, ScrubState, Uploads};
 pub use state::DiskState;
 

@@ -177,6 +177,8 @@ pub struct DiskMetrics {
 }
 
 /// All groups of a node.
+///
+/// Always: `disks` is in the order of the directories, also those that were left out.
 #[derive(Debug, Default)]
 pub struct NodeMetrics {
     /// One for each processor.
@@ -193,4 +195,35 @@ pub struct NodeMetrics {
     pub access_log_dropped: Arc<Counter>,
     /// Times that accepting paused: all inboxes full, or no descriptor left.
     pub accept_pauses: Counter,
+}
+
+impl NodeMetrics {
+    /// The histograms that together are those of a stage.
+    #[must_use]
+    pub fn of_stage(&self, stage: Stage) -> Vec<&Histogram> {
+        let processors =
+            |one: fn(&ProcessorMetrics) -> &Histogram| self.processors.iter().map(|all| one(all)).collect();
+        let disks = |both: fn(&DiskMetrics) -> [&Histogram; 2]| self.disks.iter().flat_map(|all| both(all)).collect();
+        match stage {
+            Stage::Inbox => processors(|processor| &processor.inbox),
+            Stage::Parse => processors(|processor| &processor.parse),
+            Stage::DiskQueue => disks(|disk| [&disk.read_wait, &disk.append_wait]),
+            Stage::Disk => disks(|disk| [&disk.read, &disk.append]),
+            Stage::Completion => processors(|processor| &processor.completion),
+            Stage::Send => processors(|processor| &processor.send),
+            Stage::Whole => processors(|processor| &processor.whole),
+        }
+    }
+
+    /// The sum of a counter over all processors.
+    #[must_use]
+    pub fn sum(&self, counter: impl Fn(&ProcessorMetrics) -> &Counter) -> u64 {
+        self.processors.iter().map(|processor| counter(processor).value()).sum()
+    }
+
+    /// The sum of a gauge over all processors.
+    #[must_use]
+    pub fn total(&self, gauge: impl Fn(&ProcessorMetrics) -> &Gauge) -> i64 {
+        self.processors.iter().map(|processor| gauge(processor).value()).sum()
+    }
 }

@@ -5,7 +5,7 @@
 
 use super::access_log::AccessLogThread;
 use super::names::NameThreads;
-use super::status::NodeStatus;
+use super::status::{NodeStatus, Parts};
 use super::{Configuration, NodeError};
 use crate::base::budget::Budget;
 use crate::base::buffers::BufferPool;
@@ -18,11 +18,13 @@ use crate::disk::Disk;
 use crate::handler::{Handler, Names};
 use crate::http::access::AccessLog;
 use crate::http::{Http, OriginParts};
+use crate::handler::{Handler, Names, StatusSource};
 use crate::io::{CompactionPace, Directory, DiskSettings, Disks, ScrubSettings};
 use crate::metrics::{Counter, DiskMetrics, NodeMetrics, ProcessorMetrics};
 use crate::net::{Acceptor, Bound, Control, Inbox, Listener, Processor, ProcessorParts, Quota, Settings};
 use crate::request::Limits;
 use crate::store::StoreOptions;
+use bytes::Bytes;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -132,14 +134,18 @@ impl Node {
         let http = http_listener.as_ref().map(Listener::address);
         let listeners = std::iter::once(listener).chain(http_listener).collect();
         let status = Arc::new(NodeStatus::new(
+        let described = Parts {
             address,
-            disks.identity(),
-            Arc::clone(&metrics),
-            ([budget_in, budget_out], pool),
-            Arc::clone(&quota),
+            identity: disks.identity(),
+            metrics: Arc::clone(&metrics),
+            budgets: [budget_in, budget_out],
+            pool,
+            quota: Arc::clone(&quota),
             log_dropped,
-            Arc::clone(&names.names.master),
-        ));
+            master: Arc::clone(&names.names.master),
+            scrub_period: settings.scrub.period,
+        };
+        let status = Arc::new(NodeStatus::new(described, &*clock));
         let mut reactor = Reactor { inboxes: Vec::new(), threads: Vec::new(), control: Arc::clone(&control) };
         let nudge =
             reactor.start(listeners, &parts, &metrics, (&disks, &names.names), &status, &quota).inspect_err(|_| {
@@ -195,8 +201,23 @@ impl Node {
         self.status.value(&self.disks)
     }
 
+    /// The node's metrics as scrapers get them: OpenMetrics text, made anew.
+    #[must_use]
+    pub fn metrics(&self) -> Bytes {
+        self.status.exposition(&self.disks)
+    }
+
+    /// What probes are told: that the node can serve, as a JSON text.
+    ///
+    /// # Errors
+    /// Why it cannot, in a few words for each part.
+    pub fn ready(&self) -> Result<Bytes, String> {
+        self.status.ready(&self.disks)
+    }
+
     /// Drains, closes all volumes cleanly, and ends all threads.
     pub fn stop(self) {
+        self.status.stop();
         self.control.drain();
         self.nudge_all();
         let ends = Instant::now() + self.drain + Duration::from_secs(1);

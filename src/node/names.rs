@@ -73,7 +73,7 @@ fn open(
     metrics: &Arc<MasterMetrics>,
 ) -> Master {
     let Some(reach) = meta else {
-        return Master::out("this node keeps no names: it has no metadata directory");
+        return Master::none("this node keeps no names: it has no metadata directory");
     };
     let first_is_out = disks.reports().first().is_some_and(|first| first.state == DiskState::Failed);
     if configuration.meta.is_none() && first_is_out {

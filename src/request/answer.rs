@@ -26,7 +26,7 @@ pub enum Answer {
     Deleted(Durability),
     /// About names.
     Name(NameAnswer),
-    /// The node, or the scrub of its disks, as a JSON text.
+    /// The node, the scrub of its disks, or that it is ready, as a JSON text; or its metrics, as OpenMetrics text.
     Status(Bytes),
     /// It was not done.
     Refused(Refusal),

@@ -33,6 +33,10 @@ pub enum Operation {
         /// Start a pass at full speed first.
         now: bool,
     },
+    /// The node's metrics, as OpenMetrics text. Not on the binary wire.
+    Metrics,
+    /// Whether the node can serve, as JSON; UNAVAILABLE with the reasons when it cannot. Not on the binary wire.
+    Ready,
 }
 
 /// An object to be stored.

@@ -92,6 +92,7 @@ fn request_of(operation: Operation) -> Request {
         Operation::Name(operation) => Request::Name(operation),
         Operation::Status => Request::Status,
         Operation::Scrub { now } => Request::Scrub { now },
+        Operation::Metrics | Operation::Ready => unreachable!("no opcode leads to it"),
     }
 }
 

@@ -191,7 +191,10 @@ impl Service for Scripted {
             Operation::Name(_) => {
                 Outcome::Answered(Answer::refused(larder::request::Status::Unavailable, "no names here"))
             }
-            Operation::Status | Operation::Scrub { .. } => Outcome::Answered(Answer::Status(Bytes::from_static(b"{}"))),
+            Operation::Status | Operation::Scrub { .. } | Operation::Ready => {
+                Outcome::Answered(Answer::Status(Bytes::from_static(b"{}")))
+            }
+            Operation::Metrics => Outcome::Answered(Answer::Status(Bytes::from_static(b"# EOF\n"))),
         }
     }
 }

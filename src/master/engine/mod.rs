@@ -65,7 +65,8 @@ pub struct Master(Inner);
 
 enum Inner {
     Running(Running),
-    Out(Refusal),
+    /// Told to who asks; and whether it should be running.
+    Out(Refusal, bool),
 }
 
 struct Running {
@@ -81,16 +82,28 @@ impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Running(running) => f.debug_tuple("Running").field(&running.shared.role).finish(),
-            Self::Out(refusal) => f.debug_tuple("Out").field(refusal).finish(),
+            Self::Out(refusal, _) => f.debug_tuple("Out").field(refusal).finish(),
         }
     }
 }
 
 impl Master {
-    /// No master in this process; names are answered UNAVAILABLE with the reason.
+    /// The master could not be opened; names are answered UNAVAILABLE with the reason.
     #[must_use]
     pub fn out(reason: &str) -> Self {
-        Self(Inner::Out(Refusal::new(Status::Unavailable, reason.to_string())))
+        Self(Inner::Out(Refusal::new(Status::Unavailable, reason.to_string()), true))
+    }
+
+    /// This process is to have no master; names are answered UNAVAILABLE with the reason.
+    #[must_use]
+    pub fn none(reason: &str) -> Self {
+        Self(Inner::Out(Refusal::new(Status::Unavailable, reason.to_string()), false))
+    }
+
+    /// Whether this process is to have a master, well or not.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        !matches!(self.0, Inner::Out(_, false))
     }
 
     /// Opens log and state in a metadata directory, applies what the state lacks, and starts the threads. Waits for the disk.
@@ -153,7 +166,7 @@ impl Master {
     pub fn refuses_change(&self) -> Option<Refusal> {
         match &self.0 {
             Inner::Running(running) => running.shared.role.refuses_change(),
-            Inner::Out(refusal) => Some(refusal.clone()),
+            Inner::Out(refusal, _) => Some(refusal.clone()),
         }
     }
 
@@ -161,7 +174,7 @@ impl Master {
     pub fn submit(&self, command: Command, deadline: Moment, done: Completion<MasterEnd>) {
         let running = match &self.0 {
             Inner::Running(running) => running,
-            Inner::Out(refusal) => return done.complete(Err(refusal.clone())),
+            Inner::Out(refusal, _) => return done.complete(Err(refusal.clone())),
         };
         let role = &running.shared.role;
         if let Some(refusal) = if command.makes_room() { role.refuses_removal() } else { role.refuses_change() } {
@@ -182,7 +195,7 @@ impl Master {
     pub fn ask(&self, question: Question, deadline: Moment, done: Completion<MasterEnd>) {
         let running = match &self.0 {
             Inner::Running(running) => running,
-            Inner::Out(refusal) => return done.complete(Err(refusal.clone())),
+            Inner::Out(refusal, _) => return done.complete(Err(refusal.clone())),
         };
         if let Some(refusal) = running.shared.role.refuses_read() {
             return done.complete(Err(refusal));
@@ -215,7 +228,7 @@ impl Master {
     pub fn is_dead(&self, origin: Origin) -> bool {
         match &self.0 {
             Inner::Running(running) => running.shared.dead.read().is_dead(origin),
-            Inner::Out(_) => false,
+            Inner::Out(..) => false,
         }
     }
 
@@ -224,7 +237,7 @@ impl Master {
     pub fn is_closed(&self, session: u64) -> bool {
         match &self.0 {
             Inner::Running(running) => running.shared.dead.read().is_closed(session),
-            Inner::Out(_) => false,
+            Inner::Out(..) => false,
         }
     }
 
@@ -235,7 +248,7 @@ impl Master {
             Inner::Running(running) => {
                 running.shared.dead.read().closed_until(time_ms).take(SESSIONS_AT_ONCE).collect()
             }
-            Inner::Out(_) => Vec::new(),
+            Inner::Out(..) => Vec::new(),
         }
     }
 
@@ -250,7 +263,7 @@ impl Master {
     pub fn report(&self) -> MasterReport {
         match &self.0 {
             Inner::Running(running) => running.shared.report(running.commands.depth(), running.questions.depth()),
-            Inner::Out(refusal) => MasterReport::out(&refusal.detail),
+            Inner::Out(refusal, kept) => MasterReport::out(if *kept { "out" } else { "none" }, &refusal.detail),
         }
     }
 

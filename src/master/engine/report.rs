@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 /// What `status` shows of the master.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct MasterReport {
-    /// `serving`, `full`, `ended`, or `out` when this process never had one.
+    /// `serving`, `full`, `ended`; `out` when it could not be opened, `none` when this process is to have none.
     pub state: &'static str,
     /// Why, when it is not serving.
     pub cause: String,
@@ -84,8 +84,8 @@ pub struct MasterReport {
 
 impl MasterReport {
     /// Of a process that has no master.
-    pub(super) fn out(cause: &str) -> Self {
-        Self { state: "out", cause: cause.to_string(), role: "none", ..Self::default() }
+    pub(super) fn out(state: &'static str, cause: &str) -> Self {
+        Self { state, cause: cause.to_string(), role: "none", ..Self::default() }
     }
 }
 
