@@ -28,8 +28,8 @@ impl Probe {
     pub(super) fn next(&mut self, line: &Line, now_ms: u64) -> Option<Step> {
         let operation = match self {
             Self::Live => return Some(Step::Answer(200, said(line, now_ms, b"text/plain", b"live\n"))),
-            Self::Ready => Operation::Status,
-            Self::Metrics => Operation::Status,
+            Self::Ready => Operation::Ready,
+            Self::Metrics => Operation::Metrics,
             Self::Asked { .. } => return None,
         };
         *self = Self::Asked { is_metrics: *self == Self::Metrics };

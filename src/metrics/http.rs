@@ -6,9 +6,9 @@
 use super::{Counter, Histogram};
 
 /// The statuses that the origin uses; the rest share a counter.
-const STATUSES: [u16; 27] = [
-    100, 200, 201, 204, 206, 301, 304, 400, 404, 405, 408, 409, 411, 412, 413, 414, 416, 417, 422, 429, 431, 499, 500,
-    501, 503, 505, 507,
+const STATUSES: [u16; 29] = [
+    100, 200, 201, 204, 206, 301, 304, 400, 404, 405, 408, 409, 411, 412, 413, 414, 415, 416, 417, 422, 429, 431, 499,
+    500, 501, 503, 504, 505, 507,
 ];
 
 /// The place of all statuses that are not in [`STATUSES`].

@@ -15,10 +15,9 @@ use crate::base::mailbox::Wake;
 use crate::base::thread;
 use crate::binary::Binary;
 use crate::disk::Disk;
-use crate::handler::{Handler, Names};
+use crate::handler::{Handler, Names, StatusSource};
 use crate::http::access::AccessLog;
 use crate::http::{Http, OriginParts};
-use crate::handler::{Handler, Names, StatusSource};
 use crate::io::{CompactionPace, Directory, DiskSettings, Disks, ScrubSettings};
 use crate::metrics::{Counter, DiskMetrics, NodeMetrics, ProcessorMetrics};
 use crate::net::{Acceptor, Bound, Control, Inbox, Listener, Processor, ProcessorParts, Quota, Settings};
@@ -133,7 +132,6 @@ impl Node {
         let address = listener.address();
         let http = http_listener.as_ref().map(Listener::address);
         let listeners = std::iter::once(listener).chain(http_listener).collect();
-        let status = Arc::new(NodeStatus::new(
         let described = Parts {
             address,
             identity: disks.identity(),
