@@ -162,7 +162,7 @@ fn what_is_not_well_is_told_to_scrapers_and_probes() {
             value(&scrape(&node), "larder_disk_state", &[("state", "failed")]) == failed as f64
         });
     }
-    assert_eq!(node.ready().unwrap_err(), "disks: none takes objects (0 full, 0 suspect, 2 failed)");
+    assert_eq!(node.ready().unwrap_err(), "disks: none is in service (2 failed)");
     assert_eq!(value(&scrape(&node), "larder_disk_entered_total", &[("state", "failed")]), 2.0);
     drop(raw);
     node.stop();

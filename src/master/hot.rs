@@ -107,6 +107,12 @@ impl<V: Weight + Clone> HotNames<V> {
         self.shard(asked).lock().cache.as_mut()?.get(&asked).cloned()
     }
 
+    /// What `see` makes of what `name` in `directory` leads to, if it is here. The shard is locked meanwhile.
+    pub fn look<R>(&self, directory: u64, name: &str, see: impl FnOnce(&V) -> R) -> Option<R> {
+        let asked = Asked { directory, name };
+        self.shard(asked).lock().cache.as_mut()?.get(&asked).map(see)
+    }
+
     /// Keeps what was read after `published` was the number of the last publication.
     pub fn insert(&self, directory: u64, name: &str, value: V, published: u64) {
         let mut shard = self.shard(Asked { directory, name }).lock();

@@ -4,8 +4,8 @@ use crate::io::DiskState;
 use bytes::Bytes;
 use serde_json::json;
 
-/// Ready is a node with a disk that takes reads and appends, whose names are well if it keeps any (`names` says so), and that
-/// is not being stopped. One of several disks that is full or failed costs no readiness.
+/// Ready is a node with a disk in service, whose names are well if it keeps any (`names` says so), and that is not being
+/// stopped. Disks that are full or suspect cost no readiness, for they are read; whether any takes objects is told beside it.
 ///
 /// # Errors
 /// What is missing, in a few words for each part.
@@ -22,8 +22,8 @@ pub(super) fn judge(
     if stopping {
         reasons.push("node: it is being stopped".to_string());
     }
-    if healthy == 0 {
-        reasons.push(format!("disks: none takes objects ({full} full, {suspect} suspect, {failed} failed)"));
+    if healthy + full + suspect == 0 {
+        reasons.push(format!("disks: none is in service ({failed} failed)"));
     }
     if names == Some(false) {
         reasons.push("names: out of service".to_string());
@@ -32,7 +32,14 @@ pub(super) fn judge(
         return Err(reasons.join("; "));
     }
     let names = if names.is_some() { "well" } else { "none" };
-    Ok(json!({ "ready": true, "disks": disks.len(), "disks_healthy": healthy, "names": names }).to_string().into())
+    let told = json!({
+        "ready": true,
+        "takes_objects": healthy > 0,
+        "disks": disks.len(),
+        "disks_healthy": healthy,
+        "names": names,
+    });
+    Ok(told.to_string().into())
 }
 
 #[cfg(test)]
@@ -45,13 +52,17 @@ mod tests {
     }
 
     #[test]
-    fn ready_is_a_node_that_takes_objects_and_names() {
+    fn ready_is_a_node_that_serves() {
         for (disks, names, want) in [
-            (&[Healthy][..], None, r#"{"disks":1,"disks_healthy":1,"names":"none","ready":true}"#),
             (
-                &[Failed, Healthy, Full, Suspect],
+                &[Failed, Healthy, Full, Suspect][..],
+                None,
+                r#"{"disks":4,"disks_healthy":1,"names":"none","ready":true,"takes_objects":true}"#,
+            ),
+            (
+                &[Failed, Full],
                 Some(true),
-                r#"{"disks":4,"disks_healthy":1,"names":"well","ready":true}"#,
+                r#"{"disks":2,"disks_healthy":0,"names":"well","ready":true,"takes_objects":false}"#,
             ),
         ] {
             let told = judged(false, disks, names).unwrap();
@@ -66,13 +77,13 @@ mod tests {
     fn each_part_that_is_not_well_is_told() {
         for (stopping, disks, names, want) in [
             (true, &[Healthy][..], None, "node: it is being stopped"),
-            (false, &[Full, Suspect, Failed], None, "disks: none takes objects (1 full, 1 suspect, 1 failed)"),
+            (false, &[Failed, Failed], None, "disks: none is in service (2 failed)"),
             (false, &[Healthy], Some(false), "names: out of service"),
             (
                 true,
                 &[Failed],
                 Some(false),
-                "node: it is being stopped; disks: none takes objects (0 full, 0 suspect, 1 failed); names: out of service",
+                "node: it is being stopped; disks: none is in service (1 failed); names: out of service",
             ),
         ] {
             assert_eq!(judged(stopping, disks, names).unwrap_err(), want);

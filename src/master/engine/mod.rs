@@ -40,6 +40,7 @@ use crate::base::ids::{ObjectId, Origin};
 use crate::base::queue::{QueueSender, queue};
 use crate::disk::{Disk, Lock};
 use crate::metrics::MasterMetrics;
+use bytes::Bytes;
 use crate::request::{Lookup, NameAnswer, Refusal, Stage, Status};
 use apply::Applying;
 use opened::Opened;
@@ -307,19 +308,23 @@ fn hot(shared: &Shared, lookup: &Lookup) -> Option<MasterEnd> {
     let mut directory = DirectoryEntry::ROOT.inode;
     let mut components = lookup.path.components().peekable();
     while let Some(name) = components.next() {
-        let value = shared.hot.get(directory, name)?;
-        let entry = NameEntry::of(&value).ok()?;
         if components.peek().is_none() {
             let chunks_max = usize::try_from(lookup.chunks_max).unwrap_or(usize::MAX);
-            let entry = entry.entry(lookup.chunk_first, chunks_max).ok()?;
+            let read = |value: &Bytes| NameEntry::of(value).ok()?.entry(lookup.chunk_first, chunks_max).ok();
+            let entry = shared.hot.look(directory, name, read)??;
             return (shared.layers.moved() == moved).then(|| Ok(NameAnswer::Entry(Box::new(entry))));
         }
-        match entry {
-            NameEntry::Directory(found) => directory = found.inode,
-            NameEntry::File(_) => return None,
-        }
+        directory = shared.hot.look(directory, name, |value| inode_of(value))??;
     }
     None
+}
+
+/// The number of a directory; `None` if the entry is a file's.
+fn inode_of(value: &[u8]) -> Option<u64> {
+    match NameEntry::of(value).ok()? {
+        NameEntry::Directory(found) => Some(found.inode),
+        NameEntry::File(_) => None,
+    }
 }
 
 /// About what a command holds in memory.
