@@ -3,6 +3,7 @@
 //! Processor thread; waits for nothing.
 
 use super::commit::{CHUNKS_AT_ONCE_MAX, Checking, Large, LargeCommits};
+use super::receipts::Receipts;
 use crate::base::completion::Completion;
 use crate::io::{Disks, Views};
 use crate::master::{Command, Master, MasterEnd, Question};
@@ -18,6 +19,8 @@ pub struct Names {
     pub master: Arc<Master>,
     /// Who checks commits of many chunks.
     pub large: Arc<LargeCommits>,
+    /// What was stored lately.
+    pub receipts: Arc<Receipts>,
 }
 
 impl Names {
@@ -66,7 +69,13 @@ impl Names {
             _ => Vec::new(),
         };
         let session = request.id.session;
-        Checking::new(&self.master, request, responder, call.deadline).ask(disks, views, call.now, session, &ids);
+        Checking::new(&self.master, request, responder, call.deadline).ask(
+            (disks, &self.receipts),
+            views,
+            call.now,
+            session,
+            &ids,
+        );
         Outcome::Pending
     }
 }

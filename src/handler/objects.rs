@@ -66,9 +66,17 @@ impl Handler {
             sync: put.durability == Durability::Disk || put.origin.session != 0,
         };
         let responder = call.responder;
+        let (origin, receipts) = (put.origin, &self.names.receipts);
         let done = || {
-            let responder = responder()?;
-            Some(Completion::new(move |end: AppendEnd| responder.answer(answers::of_append(end))))
+            let (responder, receipts) = (responder()?, Arc::clone(receipts));
+            Some(Completion::new(move |end: AppendEnd| {
+                if let AppendEnd::Stored { id, hash, size, synced: true } = end
+                    && origin.session != 0
+                {
+                    receipts.keep(id, origin, u32::try_from(size).unwrap_or(u32::MAX), hash);
+                }
+                responder.answer(answers::of_append(end));
+            }))
         };
         submitted(self.disks.append(&mut self.placement, append, (call.now, call.deadline), done))
     }

@@ -49,7 +49,7 @@ impl NameThreads {
                 large.close();
                 master.close();
             })?;
-        Ok(Self { names: Names { master, large }, tombstones, keeper })
+        Ok(Self { names: Names { master, large, receipts: Arc::default() }, tombstones, keeper })
     }
 
     /// The session of uploads that have none of their own.
