@@ -37,6 +37,7 @@ impl Line {
 }
 
 /// What a request asks for.
+#[expect(clippy::large_enum_variant, reason = "a request is boxed as a whole, and most are reads")]
 pub(super) enum Act {
     /// Content, or what is known about it.
     Read(Read),

@@ -61,9 +61,9 @@ enum State {
     Ask,
     Asked,
     Whole,
-    Send(Box<Sending>),
-    Sending(Box<Sending>, Option<Part>),
-    Looking(Box<Sending>),
+    Send(Sending),
+    Sending(Sending, Option<Part>),
+    Looking(Sending),
     Ended,
 }
 
@@ -217,7 +217,7 @@ impl Read {
         let facts = self.facts_of(&content.meta);
         let head = self.head(200, &facts, &Extent::Whole, say);
         let plan = Plan::one(facts.size, facts.chunks, 0..facts.size);
-        let sending = Box::new(Sending { plan, head: Some((200, head)), version: 0 });
+        let sending = Sending { plan, head: Some((200, head)), version: 0 };
         self.piece(sending, None, content.first, last, say);
     }
 
@@ -255,10 +255,10 @@ impl Read {
             Extent::Several(multipart) => Plan::several(size, chunks, multipart),
             Extent::Whole | Extent::Nothing => Plan::one(size, chunks, 0..size),
         };
-        self.state = State::Send(Box::new(Sending { plan, head: Some((status, head)), version }));
+        self.state = State::Send(Sending { plan, head: Some((status, head)), version });
     }
 
-    fn piece(&mut self, mut sending: Box<Sending>, part: Option<Part>, piece: Piece, last: bool, say: &mut Say<'_>) {
+    fn piece(&mut self, mut sending: Sending, part: Option<Part>, piece: Piece, last: bool, say: &mut Say<'_>) {
         if let Some((status, head)) = sending.head.take() {
             say.head(status, head);
         }

@@ -10,7 +10,7 @@
 use parking_lot::Mutex;
 use quick_cache::unsync::Cache;
 use quick_cache::{Equivalent, Weighter};
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Shards, a power of two: with a few processors and one apply thread two seldom meet.
@@ -28,34 +28,56 @@ pub trait Weight {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Key {
+    hash: u64,
     directory: u64,
     name: Box<str>,
 }
 
+/// A name that is asked for, hashed once for the shard and the place in it.
 #[derive(Debug, Clone, Copy)]
 struct Asked<'a> {
+    hash: u64,
     directory: u64,
     name: &'a str,
 }
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Asked { directory: self.directory, name: &self.name }.hash(state);
+        state.write_u64(self.hash);
     }
 }
 
 impl Hash for Asked<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.directory);
-        state.write(self.name.as_bytes());
+        state.write_u64(self.hash);
     }
 }
 
 impl Equivalent<Key> for Asked<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        self.directory == key.directory && *self.name == *key.name
+        self.hash == key.hash && self.directory == key.directory && *self.name == *key.name
     }
 }
+
+/// Keys bring their hashes along, made with a secret.
+#[derive(Debug, Clone, Copy, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("keys write their hash, which is a number");
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+type ByHash = BuildHasherDefault<Hashed>;
 
 #[derive(Clone)]
 struct ByBytes;
@@ -67,7 +89,7 @@ impl<V: Weight> Weighter<Key, V> for ByBytes {
 }
 
 struct Shard<V> {
-    cache: Option<Cache<Key, V, ByBytes, RandomState>>,
+    cache: Option<Cache<Key, V, ByBytes, ByHash>>,
     /// The publication at which something of it was forgotten last.
     forgotten: u64,
 }
@@ -94,7 +116,7 @@ impl<V: Weight + Clone> HotNames<V> {
         let share = capacity_bytes / SHARDS as u64;
         let shard = |_| {
             let items = usize::try_from(share / TYPICAL_BYTES).unwrap_or(usize::MAX).max(1);
-            let cache = || Cache::with(items, share, ByBytes, hasher.clone(), Default::default());
+            let cache = || Cache::with(items, share, ByBytes, ByHash::default(), Default::default());
             Mutex::new(Shard { cache: (share > 0).then(cache), forgotten: 0 })
         };
         let shards = (0..SHARDS).map(shard).collect();
@@ -103,30 +125,31 @@ impl<V: Weight + Clone> HotNames<V> {
 
     /// What `name` in `directory` leads to, if it is here.
     pub fn get(&self, directory: u64, name: &str) -> Option<V> {
-        let asked = Asked { directory, name };
+        let asked = self.asked(directory, name);
         self.shard(asked).lock().cache.as_mut()?.get(&asked).cloned()
     }
 
     /// What `see` makes of what `name` in `directory` leads to, if it is here. The shard is locked meanwhile.
     pub fn look<R>(&self, directory: u64, name: &str, see: impl FnOnce(&V) -> R) -> Option<R> {
-        let asked = Asked { directory, name };
+        let asked = self.asked(directory, name);
         self.shard(asked).lock().cache.as_mut()?.get(&asked).map(see)
     }
 
     /// Keeps what was read after `published` was the number of the last publication.
     pub fn insert(&self, directory: u64, name: &str, value: V, published: u64) {
-        let mut shard = self.shard(Asked { directory, name }).lock();
+        let asked = self.asked(directory, name);
+        let mut shard = self.shard(asked).lock();
         if shard.forgotten > published {
             return;
         }
         if let Some(cache) = &mut shard.cache {
-            cache.insert(Key { directory, name: name.into() }, value);
+            cache.insert(Key { hash: asked.hash, directory, name: name.into() }, value);
         }
     }
 
     /// Forgets a name that the publication `published`, which comes next, will change. Apply thread.
     pub fn forget(&self, directory: u64, name: &str, published: u64) {
-        let asked = Asked { directory, name };
+        let asked = self.asked(directory, name);
         let mut shard = self.shard(asked).lock();
         shard.forgotten = shard.forgotten.max(published);
         if let Some(cache) = &mut shard.cache {
@@ -156,9 +179,16 @@ impl<V: Weight + Clone> HotNames<V> {
         })
     }
 
+    fn asked<'a>(&self, directory: u64, name: &'a str) -> Asked<'a> {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u64(directory);
+        hasher.write(name.as_bytes());
+        Asked { hash: hasher.finish(), directory, name }
+    }
+
     fn shard(&self, asked: Asked<'_>) -> &Mutex<Shard<V>> {
-        // The low bits choose the place inside a shard.
-        let number = (self.hasher.hash_one(asked) >> 32) as usize % SHARDS;
+        // The low bits choose the place inside a shard, the highest ones tell its neighbours apart.
+        let number = (asked.hash >> 32) as usize % SHARDS;
         self.shards.get(number).expect("a remainder is below the number of shards")
     }
 }
