@@ -323,6 +323,30 @@ fn what_waits_behind_content_is_taken_up_when_the_content_ends() {
 }
 
 #[test]
+fn content_goes_on_when_a_turn_ends_between_two_pieces() {
+    // Pieces that others made use up a turn just when a connection has sent all it had: the next turn must go on with it.
+    const READERS: usize = 24;
+    let settings = Settings { deadline_default: Duration::from_secs(300), ..Settings::default() };
+    let reactor = Script { settings, ..Script::default() }.start();
+    let readers: Vec<_> = (0..READERS)
+        .map(|_| {
+            let mut raw = Raw::connect(reactor.address);
+            raw.socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            std::thread::spawn(move || {
+                for _ in 0..30 {
+                    raw.send(1, &Request::Get { id: id(IN_MEMORY + 2), range: None });
+                    while !raw.receive().0.is_last() {}
+                }
+            })
+        })
+        .collect();
+    for reader in readers {
+        reader.join().expect("all of the content came");
+    }
+    reactor.assert_at_rest();
+}
+
+#[test]
 fn pipelined_requests_for_content_stop_at_the_bound_on_output() {
     let reactor = Reactor::start();
     let mut raw = Raw::connect(reactor.address);

@@ -14,7 +14,7 @@ use larder::request::{
     Stored,
 };
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::JoinHandle;
 
 /// Is answered at once.
@@ -39,6 +39,13 @@ pub fn id(sequence: u64) -> ObjectId {
 /// The byte at a place of scripted content.
 pub fn byte_at(place: u64) -> u8 {
     (place % 251) as u8
+}
+
+/// Bytes of scripted content, at most 512 KiB.
+fn scripted(place: u64, bytes: u64) -> Bytes {
+    static BYTES: LazyLock<Bytes> = LazyLock::new(|| (0..(512 << 10) + 251).map(byte_at).collect::<Vec<u8>>().into());
+    let first = (place % 251) as usize;
+    BYTES.slice(first..first + bytes as usize)
 }
 
 pub struct Reactor {
@@ -254,7 +261,7 @@ impl Scripture {
             Some(room) => room,
             None => return Err(bytes as usize),
         };
-        let part: Bytes = (self.next..self.next + bytes).map(byte_at).collect::<Vec<u8>>().into();
+        let part = scripted(self.next, bytes);
         self.next += bytes;
         Ok(Piece { parts: vec![part], room: Some(room) })
     }

@@ -177,8 +177,14 @@ impl Connection {
                     again = true;
                     break;
                 }
-                // What was sent made way for the next pieces: they may be in memory.
-                Ok(Flushed::All) if before != budget && self.has_more_to_say() && world.bytes_made > 0 => {}
+                // What was sent made way for the next pieces: they may be in memory. If this turn's share is used up, they
+                // come in the next: nothing else would bring this connection up again.
+                Ok(Flushed::All) if before != budget && self.has_more_to_say() => {
+                    if world.bytes_made == 0 {
+                        again = true;
+                        break;
+                    }
+                }
                 Ok(Flushed::All) => break,
             }
         }
