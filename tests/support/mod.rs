@@ -4,6 +4,7 @@
 
 pub mod files;
 pub mod forge;
+pub mod http;
 pub mod ledger;
 pub mod load;
 pub mod node;

@@ -83,3 +83,13 @@ pub fn with_names(configuration: &Configuration, disk: Arc<dyn Disk>, meta: Arc<
     Node::start_in(configuration, vec![larder::io::Directory::of(disk)], Some(meta), Arc::default())
         .expect("the node starts")
 }
+
+/// A node in memory with names, without anything that may go wrong.
+pub fn with_names_in_memory(configuration: &Configuration) -> Node {
+    with_names(configuration, Arc::new(MemoryDisk::new()), Arc::new(MemoryDisk::new()))
+}
+
+/// A connection to its HTTP origin.
+pub fn http(node: &Node) -> super::http::Http {
+    super::http::Http::connect(node.http_address().expect("the node has an origin"))
+}
