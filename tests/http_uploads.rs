@@ -7,9 +7,9 @@ mod support;
 use larder::node::Node;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
-use support::content;
 use support::http::{Answer, Http, chunked, head};
-use support::node::{assert_at_rest, configuration, http, with_names_in_memory};
+use support::node::{assert_at_rest, configuration, http, number, with_names_in_memory};
+use support::{content, eventually};
 
 const CHUNK: usize = 8 << 20;
 
@@ -320,4 +320,39 @@ fn what_cannot_be_taken_is_refused_before_it_comes() {
     }
     assert_eq!(http_after.get("/a").status, 404);
     stop(node, http_after);
+}
+
+#[test]
+fn an_object_is_at_most_one_chunk_however_it_comes() {
+    let (node, mut http) = started();
+    let largest = content(4, CHUNK);
+    let place = |answer: Answer| {
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.must("Location").to_owned()
+    };
+    let by_length = place(http.ask("POST", "/.id/", &[], &largest));
+    http.send(chunked_head("POST", "/.id/", &[]));
+    // The end comes on its own: the content is not taken for whole before it.
+    let body = chunked(&largest, &[CHUNK]);
+    let (data, end) = body.split_at(body.len() - 5);
+    let before = number(&node, "/requests/received_bytes");
+    http.send(data);
+    eventually("all of it is here", || number(&node, "/requests/received_bytes") - before >= CHUNK as i64);
+    assert_eq!(support::node::http(&node).ask("POST", "/.id/", &[], b"another").status, 201);
+    http.send(end);
+    let in_chunks = place(http.answer("POST"));
+    for place in [by_length, in_chunks] {
+        assert!(http.get(&place).body == largest);
+    }
+    http.send(chunked_head("POST", "/.id/", &[]) + "0\r\n\r\n");
+    let empty = place(http.answer("POST"));
+    assert_eq!(http.get(&empty).body, b"");
+    for sizes in [&[CHUNK][..], &[1 << 20], &[70_001]] {
+        let mut other = support::node::http(&node);
+        other.send(chunked_head("POST", "/.id/", &[]));
+        other.send(chunked(&content(4, CHUNK + 1), sizes));
+        assert_refused(&other.answer("POST"), 413, "TOO_LARGE");
+        assert!(other.has_ended());
+    }
+    stop(node, http);
 }

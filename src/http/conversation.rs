@@ -224,10 +224,12 @@ impl Current {
             return Decoded::Open { head_bytes: 0, bytes_max: CHUNK_BYTES_MAX };
         }
         let room = upload.room_in_chunk();
-        if room == 0 {
-            return Decoded::Sealed { skip: 0 };
-        }
-        let here = input.get(..room).unwrap_or(input);
+        // What is full may only end. It is not sealed before it does: whether it is whole is not known.
+        let here = match upload.is_full() {
+            true => input,
+            false if room == 0 => return Decoded::Sealed { skip: 0 },
+            false => input.get(..room).unwrap_or(input),
+        };
         match chunked.next(here) {
             Ok(chunked::Step::More) => Decoded::Content { skip: here.len(), take: 0 },
             Ok(chunked::Step::Data { .. }) if upload.is_full() => self.broken(too_large(), input.len()),
