@@ -4,7 +4,11 @@
 
 mod support;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use larder::node::Node;
+use md5::Md5;
+use sha2::{Digest, Sha256, Sha512};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::http::{Answer, Http, chunked, head};
@@ -28,6 +32,13 @@ fn stop(node: Node, http: Http) {
 /// The head of a request with a body in chunks.
 fn chunked_head(method: &str, target: &str, fields: &[(&str, &str)]) -> String {
     head(method, target, &[fields, &[("Transfer-Encoding", "chunked")]].concat())
+}
+
+fn base64(bytes: impl AsRef<[u8]>) -> String {
+    let mut text = vec![0; 100];
+    let length = STANDARD.encode_slice(bytes, &mut text).unwrap();
+    text.truncate(length);
+    String::from_utf8(text).unwrap()
 }
 
 fn assert_refused(answer: &Answer, status: u16, code: &str) {
@@ -221,6 +232,47 @@ fn conditions_of_writes_are_those_of_what_is_there() {
     assert_eq!(http.ask("PUT", "/a", &[("If-Match", "*")], b"third").status, 204);
     assert_eq!(http.ask("PUT", "/b", &[("If-None-Match", "\"x\"")], b"x").status, 201);
     assert_eq!(http.ask("DELETE", "/b", &[("If-Match", "*")], b"").status, 204);
+    stop(node, http);
+}
+
+#[test]
+fn a_wrong_digest_leaves_nothing() {
+    let (node, mut http) = started();
+    for bytes in [0, 3, 100_000, CHUNK, CHUNK + 5] {
+        let (body, other) = (content(1, bytes), content(2, bytes + 1));
+        let fields = |body: &[u8]| {
+            [
+                ("Content-MD5", base64(Md5::digest(body))),
+                ("Content-Digest", format!("sha-256=:{}:", base64(Sha256::digest(body)))),
+                ("Content-Digest", format!("unknown=:AAAA:, sha-512=:{}:", base64(Sha512::digest(body)))),
+            ]
+        };
+        // The slow ones of a large body are like the quick one.
+        let kinds = if bytes < CHUNK { 3 } else { 1 };
+        for (name, value) in fields(&other).into_iter().take(kinds) {
+            for (method, target) in [("PUT", "/digest"), ("POST", "/.id/")] {
+                let refused = if method == "POST" && bytes > CHUNK {
+                    continue;
+                } else {
+                    http.ask(method, target, &[(name, &value)], &body)
+                };
+                assert_refused(&refused, 400, "DIGEST_MISMATCH");
+                http.send(chunked_head(method, target, &[(name, &value)]));
+                http.send(chunked(&body, &[50_000]));
+                assert_refused(&http.answer(method), 400, "DIGEST_MISMATCH");
+            }
+            assert_eq!(http.get("/digest").status, 404, "{bytes} {name}");
+        }
+        for (name, value) in fields(&body).into_iter().take(kinds) {
+            assert_eq!(http.ask("PUT", "/digest", &[(name, &value)], &body).status, 201, "{bytes} {name}");
+            assert!(http.get("/digest").body == body);
+            assert_eq!(http.ask("DELETE", "/digest", &[], b"").status, 204);
+        }
+    }
+    for bad in ["sha-256=:AAAA:", "sha-256=AAAA", "sha-256"] {
+        let mut http = support::node::http(&node);
+        assert_eq!(http.ask("PUT", "/digest", &[("Content-Digest", bad)], b"x").status, 400, "{bad}");
+    }
     stop(node, http);
 }
 

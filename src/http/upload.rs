@@ -206,16 +206,18 @@ impl Upload {
             self.expects = false;
             return Some(Step::Say(CONTINUE));
         }
+        // Before the last chunk is stored: an object is there as soon as it is.
+        if self.all_here
+            && let Some(digests) = self.digests.take()
+            && let Err(detail) = digests.verify()
+        {
+            self.fail(Failure::new(400, "DIGEST_MISMATCH", detail));
+            return None;
+        }
         if let Some(payload) = self.ready.take() {
             return Some(self.put(payload));
         }
         if !self.all_here || self.on_their_way > 0 {
-            return None;
-        }
-        if let Some(digests) = self.digests.take()
-            && let Err(detail) = digests.verify()
-        {
-            self.fail(Failure::new(400, "DIGEST_MISMATCH", detail));
             return None;
         }
         match &self.what {
