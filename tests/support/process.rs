@@ -27,8 +27,12 @@ fn command(directories: &[&Path], arguments: &[&str]) -> Command {
         std::fs::write(&path, CONFIGURATION).unwrap();
         path
     });
+    command_of(path, directories, arguments)
+}
+
+fn command_of(configuration: &Path, directories: &[&Path], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
-    command.arg("serve").arg("--config").arg(path).stdin(Stdio::null());
+    command.arg("serve").arg("--config").arg(configuration).stdin(Stdio::null());
     for directory in directories {
         command.arg("--data").arg(directory);
     }
@@ -54,6 +58,13 @@ impl Process {
     /// The same, with more arguments.
     pub fn serve_with(directories: &[&Path], arguments: &[&str]) -> Self {
         Self::ready(command(directories, arguments))
+    }
+
+    /// The same, with these lines added to its configuration.
+    pub fn serve_configured(directories: &[&Path], lines: &str) -> Self {
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        std::fs::write(&path, format!("{CONFIGURATION}{lines}")).unwrap();
+        Self::ready(command_of(&path, directories, &[]))
     }
 
     /// The same, with at most `files` open files.
