@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use support::files::{find, flip};
-use support::http::{Http, chunked, head};
+use support::http::{Answer, Http, chunked, head};
 use support::node::{assert_at_rest, client, configuration, http, number, with_names, with_names_in_memory};
 use support::process::Process;
 use support::{content, eventually};
@@ -171,6 +171,64 @@ fn impatient() -> Configuration {
         read_bytes_min_per_window: 64 << 10,
         ..configuration()
     }
+}
+
+#[test]
+fn a_slow_sender_is_ended_wherever_it_stops() {
+    let node = with_names_in_memory(&impatient());
+    let body = content(1, CHUNK + 5);
+    let by_length = put_head("/slow", body.len());
+    let in_chunks = head("PUT", "/slow", &[("Transfer-Encoding", "chunked")]);
+    let framed = chunked(&body, &[CHUNK, 5]);
+    let expects = head("PUT", "/slow", &[("Content-Length", "5"), ("Expect", "100-continue")]);
+    for (what, first, then) in [
+        ("in the head", &by_length[..20], &b""[..]),
+        ("before the body", &by_length, b""),
+        ("in the body", &by_length, &body[..100_000]),
+        ("between chunks of the node", &by_length, &body[..CHUNK]),
+        ("before the last byte", &by_length, &body[..CHUNK + 4]),
+        ("before a chunk", &in_chunks, b""),
+        ("in a chunk's size", &in_chunks, b"5"),
+        ("in a chunk", &in_chunks, &framed[..5000]),
+        ("between chunks", &in_chunks, &framed[..CHUNK + 10]),
+        ("before the last chunk", &in_chunks, &framed[..framed.len() - 5]),
+        ("in the last chunk", &in_chunks, &framed[..framed.len() - 2]),
+        ("when told to go on", &expects, b""),
+    ] {
+        let mut http = http(&node);
+        http.send(first);
+        http.send(then);
+        if what == "when told to go on" {
+            http.must_continue();
+        }
+        if let Some(refused) = http.cut_answer("PUT") {
+            assert_eq!((refused.status, refused.code().as_str()), (408, "TOO_SLOW"), "{what}");
+            assert!(!refused.keeps_alive());
+        }
+        assert!(http.has_gone(), "{what}");
+    }
+    // One that sends a byte now and then is no better.
+    for start in [put_head("/slow", 1 << 20), in_chunks + "100000\r\n"] {
+        let mut http = http(&node);
+        http.send(start);
+        let refused = answer_while_trickling(&mut http);
+        assert_eq!((refused.status, refused.code().as_str()), (408, "TOO_SLOW"));
+    }
+    assert_eq!(http(&node).get("/slow").status, 404);
+    assert!(number(&node, "/connections/ended_slow_body") >= 4);
+    assert_at_rest(&node);
+    node.stop();
+}
+
+/// Sends a byte now and then until there is an answer.
+fn answer_while_trickling(http: &mut Http) -> Answer {
+    let mut sender = http.socket.try_clone().unwrap();
+    std::thread::spawn(move || {
+        while sender.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    http.answer("PUT")
 }
 
 #[test]

@@ -147,6 +147,11 @@ impl Connection {
         if !is_idle {
             return world.now + world.settings.idle;
         }
+        if ends <= world.now && !self.protocol.is_at_rest() {
+            world.metrics.timed_out_body.increment();
+            self.end(world, &Refusal::new(Status::TooSlow, "the rest of the request did not arrive in time"));
+            return Moment::NEVER;
+        }
         if ends <= world.now {
             world.metrics.timed_out_idle.increment();
             self.mute(world, Reason::Ending);

@@ -155,6 +155,10 @@ impl Connection {
             self.arm(world, began + world.settings.head);
         }
         if matches!(self.input.state, Receiving::Head) {
+            if self.requests.count() == 0 && !self.protocol.is_at_rest() {
+                // The peer is waited for, and nothing else has this connection looked at.
+                self.arm(world, world.now + world.settings.head);
+            }
             // What is left is the beginning of a head, perhaps behind a body.
             self.input.began = (!rest.is_empty()).then_some(self.input.began.unwrap_or(world.now));
         }
