@@ -4,6 +4,7 @@
 
 pub mod files;
 pub mod forge;
+pub mod front;
 pub mod http;
 pub mod ledger;
 pub mod load;
@@ -11,6 +12,7 @@ pub mod node;
 pub mod process;
 pub mod raw;
 pub mod reactor;
+pub mod web;
 
 use std::time::{Duration, Instant};
 
