@@ -100,10 +100,12 @@ impl Conversation {
     }
 
     /// A request that could not be read.
-    fn unreadable(&mut self, failure: Failure) -> Arrival {
+    fn unreadable(&mut self, input: &[u8], failure: Failure) -> Arrival {
         self.closes = true;
         self.peer.metrics.http.request(HttpMethod::Other, failure.status);
-        let line = Line::unknown(self.origin.clock.now());
+        // RFC 9110, 9.3.2: an answer to HEAD has no content, and whatever else is wrong, this can be told.
+        let is_head = input.trim_ascii_start().starts_with(b"HEAD ");
+        let line = Line { is_head, ..Line::unknown(self.origin.clock.now()) };
         Arrival::End(failure.bytes(&line, self.origin.clock.wall_ms()))
     }
 }
@@ -116,7 +118,7 @@ impl Protocol for Conversation {
         match parse(input) {
             Parsed::More => Decoded::More,
             Parsed::Head { head_bytes, head } => self.begin(head_bytes, &head),
-            Parsed::Bad(bad) => Decoded::Whole { head_bytes: input.len(), arrival: self.unreadable(bad.into()) },
+            Parsed::Bad(bad) => Decoded::Whole { head_bytes: input.len(), arrival: self.unreadable(input, bad.into()) },
         }
     }
 
