@@ -9,6 +9,7 @@ use super::probe::Probe;
 use super::read::Read;
 use super::refused::Failure;
 use super::remove::Removal;
+use super::reply::ReplyHead;
 use super::upload::Upload;
 use crate::base::clock::Moment;
 use crate::metrics::HttpMethod;
@@ -104,6 +105,13 @@ impl Say<'_> {
     pub(super) fn all(&mut self, status: u16, answer: Bytes) {
         self.head(status, answer);
         self.told.is_whole = true;
+    }
+
+    /// Says a whole answer with a short text, which a HEAD is not sent.
+    pub(super) fn text(&mut self, status: u16, head: ReplyHead, text: &[u8]) {
+        self.told.bytes = if self.line.is_head { 0 } else { text.len() as u64 };
+        let answer = head.end_with(self.line, text);
+        self.all(status, answer);
     }
 
     /// Says why it is not done; in the middle of an answer nothing can be said any more.

@@ -60,9 +60,7 @@ impl Listed {
         let text = text_of(&listing);
         let mut head = ReplyHead::begin(200, say.line, say.now_ms());
         head.field("Content-Type", b"application/json").field("Cache-Control", b"no-cache");
-        say.told.bytes = text.len() as u64;
-        let answer = head.end_with(say.line, &text);
-        say.all(200, answer);
+        say.text(200, head, &text);
     }
 }
 

@@ -6,7 +6,6 @@ use super::exchange::{Line, Say, Step};
 use super::refused::Failure;
 use super::reply::ReplyHead;
 use crate::request::{Answer, Operation};
-use bytes::Bytes;
 
 /// The text of metrics (OpenMetrics 1.0).
 const METRICS_TYPE: &[u8] = b"application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -27,7 +26,9 @@ pub(super) enum Probe {
 impl Probe {
     pub(super) fn next(&mut self, line: &Line, now_ms: u64) -> Option<Step> {
         let operation = match self {
-            Self::Live => return Some(Step::Answer(200, said(line, now_ms, b"text/plain", b"live\n"))),
+            Self::Live => {
+                return Some(Step::Answer(200, head_of(line, now_ms, b"text/plain").end_with(line, b"live\n")));
+            }
             Self::Ready => Operation::Ready,
             Self::Metrics => Operation::Metrics,
             Self::Asked { .. } => return None,
@@ -44,14 +45,12 @@ impl Probe {
         };
         let is_metrics = *self == Self::Asked { is_metrics: true };
         let kind = if is_metrics { METRICS_TYPE } else { b"application/json" };
-        say.told.bytes = text.len() as u64;
-        let answer = said(say.line, say.now_ms(), kind, &text);
-        say.all(200, answer);
+        say.text(200, head_of(say.line, say.now_ms(), kind), &text);
     }
 }
 
-fn said(line: &Line, now_ms: u64, kind: &[u8], text: &[u8]) -> Bytes {
+fn head_of(line: &Line, now_ms: u64, kind: &[u8]) -> ReplyHead {
     let mut head = ReplyHead::begin(200, line, now_ms);
     head.field("Content-Type", kind).field("Cache-Control", b"no-store");
-    head.end_with(line, text)
+    head
 }

@@ -315,9 +315,7 @@ impl Upload {
         head.field("Location", place.as_bytes()).field("Content-Type", b"application/json").etag(stored.hash);
         head.field("Cache-Control", b"no-store");
         let text = format!("{{\"id\":\"{}\",\"size\":{},\"hash\":\"{}\"}}\n", stored.id, stored.size, stored.hash);
-        say.told.bytes = text.len() as u64;
-        let answer = head.end_with(say.line, text.as_bytes());
-        say.all(201, answer);
+        say.text(201, head, text.as_bytes());
     }
 
     fn answer_about_name(&mut self, answer: Answer, say: &mut Say<'_>) {
