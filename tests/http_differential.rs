@@ -4,6 +4,7 @@
 //! the same files on its disk, and to Larder. Status, content, ranges, validators and what becomes of the connection must
 //! agree, or a row of the table of intended differences says why not, with the section of the RFC. A row that explains
 //! nothing fails the test too, so the table stays true. Skipped where nginx is not installed.
+#![allow(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 #[path = "http_differential/case.rs"]
 mod case;

@@ -1,6 +1,7 @@
 //! Goal: an object that HTTP stores is all of the body that came, and what its digest says, or nothing.
 //!
 //! Method: a whole node; bodies that end late, go on behind the largest size, or are not what their digests say.
+#![allow(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 mod support;
 

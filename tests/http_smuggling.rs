@@ -4,6 +4,7 @@
 //! them over raw connections, each followed by a marker on the same connection and by a victim's request on another. The log
 //! of the proxy says what it forwarded, and Larder's access log what it read: the same requests, and no other. What is
 //! hidden in a body takes no effect. Skipped where the proxy is not installed.
+#![allow(clippy::unwrap_used, reason = "a test stops where it is surprised")]
 
 #[path = "http_smuggling/attacks.rs"]
 mod attacks;

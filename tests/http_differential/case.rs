@@ -346,6 +346,7 @@ fn ranges(size: usize) -> Vec<String> {
 }
 
 type MakeOdd = fn(&mut Case);
+type MakeTarget = fn(&str) -> String;
 
 fn odds() -> usize {
     LINES.len() + TARGETS.len() + OTHERS.len()
@@ -415,7 +416,7 @@ const LINES: [(&str, &str); 47] = [
     ("underscore", "If_None_Match: {tag}\r\n"),
 ];
 
-const TARGETS: [(&str, fn(&str) -> String); 34] = [
+const TARGETS: [(&str, MakeTarget); 34] = [
     ("", |target| format!("{target}?")),
     ("", |target| format!("{target}?x=1&y=%20;z")),
     ("", |target| format!("{target}?a=/../b//c")),

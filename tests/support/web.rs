@@ -4,12 +4,14 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+/// Names in small letters, and values, in order.
+pub type Fields = Vec<(String, String)>;
+
 /// A final answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebAnswer {
     pub status: u16,
-    /// Names in small letters, and values, in order.
-    pub fields: Vec<(String, String)>,
+    pub fields: Fields,
     pub body: Vec<u8>,
     /// Statuses of the answers before it, such as 100.
     pub interim: Vec<u16>,
@@ -110,7 +112,7 @@ impl Web {
         }
     }
 
-    fn head(&mut self) -> io::Result<Option<(u16, Vec<(String, String)>)>> {
+    fn head(&mut self) -> io::Result<Option<(u16, Fields)>> {
         let end = loop {
             if let Some(at) = self.ahead.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at;
