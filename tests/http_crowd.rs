@@ -26,7 +26,7 @@ fn upload(http: &mut Http, target: &str, body: &[u8], in_chunks: bool) -> Answer
 
 #[test]
 fn uploads_share_little_room_and_all_end() {
-    const CLIENTS: u64 = 12;
+    const CLIENTS: u64 = 6;
     let scarce = Configuration { budget_in_bytes: 4 * CHUNK, ..configuration() };
     let node = with_names_in_memory(&scarce);
     let stored = AtomicU64::new(0);
@@ -102,7 +102,7 @@ fn readers_that_go_in_the_middle_leave_nothing_behind() {
 fn content_that_is_replaced_under_a_reader_is_cut_and_never_mixed() {
     let at_once = Configuration { tombstone_wait_ms: 0, cache_bytes: 0, ..configuration() };
     let node = with_names_in_memory(&at_once);
-    let (old, new) = (content(3, 5 * CHUNK), content(4, 5 * CHUNK));
+    let (old, new) = (content(3, 3 * CHUNK), content(4, 3 * CHUNK));
     let mut writer = http(&node);
     assert_eq!(writer.put("/a", &old).status, 201);
     let mut reader = http(&node);

@@ -121,12 +121,12 @@ fn bytes_behind_a_body_are_the_next_request() {
 
 #[test]
 fn a_disk_that_gets_full_in_an_upload_says_so_and_keeps_nothing() {
-    let disk = MemoryDisk::with_capacity(60 * MIB);
+    let disk = MemoryDisk::with_capacity(40 * MIB);
     let small =
         Configuration { segment_bytes: Some(16 * MIB), cache_bytes: 0, tombstone_wait_ms: 0, ..configuration() };
     let small = Configuration { compaction_bytes_per_s: 1 << 30, ..small };
     let node = with_names(&small, Arc::new(disk.clone()), Arc::new(MemoryDisk::new()));
-    let body = content(1, 100 << 20);
+    let body = content(1, 60 << 20);
     for in_chunks in [false, true] {
         let mut http = http(&node);
         let mut sender = http.socket.try_clone().unwrap();
@@ -279,7 +279,7 @@ fn a_refused_upload_gets_its_answer_though_its_client_sends_on() {
     let mut http = http(&node);
     http.send(head("POST", "/.id/", &[("Transfer-Encoding", "chunked")]));
     let mut sender = http.socket.try_clone().unwrap();
-    let framed = chunked(&content(3, 40 << 20), &[1 << 20]);
+    let framed = chunked(&content(3, 20 << 20), &[1 << 20]);
     std::thread::scope(|scope| {
         scope.spawn(move || {
             let _cut = sender.write_all(&framed);
@@ -453,7 +453,7 @@ fn a_stop_lets_what_is_under_way_end() {
     let start = || with_names(&configuration(), Arc::new(disk.clone()), Arc::new(meta.clone()));
     let node = start();
     let address = node.http_address().unwrap();
-    let body = content(4, 40 << 20);
+    let body = content(4, 24 << 20);
     assert_eq!(http(&node).put("/large", &body).status, 201);
     let (mut reader, mut writer, mut chunks, mut idle) = (http(&node), http(&node), http(&node), http(&node));
     assert_eq!(idle.get("/.live").status, 200);
@@ -462,7 +462,7 @@ fn a_stop_lets_what_is_under_way_end() {
     writer.send(&body[..CHUNK + 100]);
     chunks.send(head("PUT", "/chunks", &[("Transfer-Encoding", "chunked")]) + "5\r\nhello\r\n");
     eventually("they are under way", || {
-        number(&node, "/requests/received_bytes") > 48 << 20 && number(&node, "/requests/sent_bytes") > 1 << 20
+        number(&node, "/requests/received_bytes") > 32 << 20 && number(&node, "/requests/sent_bytes") > 1 << 20
     });
     let stopping = std::thread::spawn(move || node.stop());
     assert!(idle.has_ended(), "who waits for nothing is let go first");
