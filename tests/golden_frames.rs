@@ -372,7 +372,7 @@ fn read(header: &Header, body: &Bytes) -> Request {
     match operation.unwrap() {
         Operation::Ping(bytes) => Request::Ping(bytes),
         Operation::Put(put) => {
-            let Put { payload, attributes, durability, origin } = *put;
+            let Put { payload, attributes, durability, origin, .. } = *put;
             Request::Put { durability, origin, attributes, payload: payload.bytes }
         }
         Operation::Get { id, range } => Request::Get { id, range },

@@ -14,6 +14,7 @@ use crate::base::range::ByteRange;
 use crate::io::{Append, AppendEnd, DeleteBy, DeleteEnd, Disks, Found, Placement, ReadEnd, Refused, Tried, Views};
 use crate::request::{Answer, Call, Durability, Operation, Outcome, Put, Service, Status};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Carries out operations for one processor.
 pub struct Handler {
@@ -56,6 +57,7 @@ impl Handler {
                 return Outcome::Answered(Answer::refused(Status::Internal, "the node has no random numbers"));
             }
         };
+        let (attributes, durability, is_patient) = (put.attributes.clone(), put.durability, put.is_patient);
         let append = Append {
             payload: put.payload,
             attributes: put.attributes.bytes().clone(),
@@ -78,7 +80,18 @@ impl Handler {
                 responder.answer(answers::of_append(end));
             }))
         };
-        submitted(self.disks.append(&mut self.placement, append, (call.now, call.deadline), done))
+        let Err(not) = self.disks.append(&mut self.placement, append, (call.now, call.deadline), done) else {
+            return Outcome::Pending;
+        };
+        match answers::of_refused(not.refused) {
+            Answer::Refused(refusal) if is_patient && refusal.status == Status::Busy => {
+                let (payload, origin) = (not.append.payload, not.append.origin);
+                let again = Put { payload, attributes, durability, origin, is_patient };
+                let after = Duration::from_millis(refusal.retry_after_ms.into());
+                Outcome::Later { after, again: Operation::Put(Box::new(again)), refusal }
+            }
+            answer => Outcome::Answered(answer),
+        }
     }
 
     fn delete(&mut self, id: ObjectId, call: Call<'_>) -> Outcome<Operation> {

@@ -33,6 +33,8 @@ const STORED_AT_ONCE: usize = 1;
 const DIGEST_COST: usize = 8;
 /// Times that a commit is tried because somebody else was faster, and the conditions still hold.
 const TRIES_MAX: u8 = 8;
+/// The pieces of a body larger than this wait for room in the queue of a disk; of a smaller one BUSY is told at once.
+const PATIENT_ABOVE: u64 = 1 << 20;
 /// The number of what is no chunk.
 const NO_CHUNK: u64 = u64::MAX;
 
@@ -246,7 +248,9 @@ impl Upload {
             // The attributes of a file are those of its name.
             For::Name { .. } => (Attributes::default(), self.number()),
         };
-        let put = Put { payload, attributes, durability: Durability::Disk, origin };
+        // What is small is sent again as a whole; of what is large, its client would have to send all again.
+        let is_patient = self.length.is_none_or(|length| length > PATIENT_ABOVE);
+        let put = Put { payload, attributes, durability: Durability::Disk, origin, is_patient };
         Step::Ask(number, Operation::Put(Box::new(put)))
     }
 

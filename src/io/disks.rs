@@ -7,7 +7,8 @@ use super::blocks::Blocks;
 use super::compactor::CompactionPace;
 use super::gate::Gate;
 use super::job::{
-    Append, AppendEnd, DeleteBy, DeleteEnd, LaneJob, LaneWork, PieceEnd, ReadEnd, ReadJob, ReadWork, Refused, Tried,
+    Append, AppendEnd, DeleteBy, DeleteEnd, LaneJob, LaneWork, NotAppended, PieceEnd, ReadEnd, ReadJob, ReadWork,
+    Refused, Tried,
 };
 use super::lane::NO_ROOM;
 use super::numbers::{Member, Numbers};
@@ -362,11 +363,12 @@ impl Disks {
         append: Append,
         turn: (Moment, Moment),
         done: impl FnOnce() -> Option<Completion<AppendEnd>>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), NotAppended> {
         let (now, deadline) = turn;
         let order = placement.order(&self.units, now);
+        let not = |refused, append| Err(NotAppended { refused, append: Box::new(append) });
         if order.is_empty() {
-            return Err(self.no_disk());
+            return not(self.no_disk(), append);
         }
         let mut refused = Refused::AppendQueue;
         let mut open = order.into_iter().map(|index| &self.units[index]).filter(|unit| match append::refuses(unit) {
@@ -378,9 +380,9 @@ impl Disks {
         });
         let Some(first) = open.next() else {
             drop(open);
-            return Err(refused);
+            return not(refused, append);
         };
-        let Some(done) = done() else { return Err(Refused::Completions) };
+        let Some(done) = done() else { return not(Refused::Completions, append) };
         let mut job = LaneJob { work: LaneWork::Put { append, done }, queued: now, deadline };
         for unit in std::iter::once(first).chain(open) {
             match append::submit(unit, job) {
@@ -388,7 +390,11 @@ impl Disks {
                 Err(back) => job = *back,
             }
         }
-        Err(Refused::AppendQueue)
+        match job.work {
+            // Its completion is dropped: what that says then finds its request elsewhere, or answered.
+            LaneWork::Put { append, .. } => not(Refused::AppendQueue, append),
+            LaneWork::Delete { .. } | LaneWork::Damage { .. } => unreachable!("a put was submitted"),
+        }
     }
 
     /// Why no disk takes objects. One that is suspect and has room may be trusted soon; a full one needs somebody's help.

@@ -116,6 +116,15 @@ pub struct Append {
     pub sync: bool,
 }
 
+/// An append that no lane took, given back.
+#[derive(Debug)]
+pub struct NotAppended {
+    /// Why.
+    pub refused: Refused,
+    /// What was to be stored.
+    pub append: Box<Append>,
+}
+
 /// How an append ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppendEnd {

@@ -33,7 +33,7 @@ mod watch;
 
 pub use compactor::CompactionPace;
 pub use disks::{DiskSettings, Disks, Found, Views};
-pub use job::{Append, AppendEnd, DeleteBy, DeleteEnd, Opened, PieceEnd, ReadEnd, Refused, Tried};
+pub use job::{Append, AppendEnd, DeleteBy, DeleteEnd, NotAppended, Opened, PieceEnd, ReadEnd, Refused, Tried};
 pub use opening::{Directory, OpenError};
 pub use placement::Placement;
 pub use read::{Reading, Target};

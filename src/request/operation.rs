@@ -50,4 +50,7 @@ pub struct Put {
     pub durability: Durability,
     /// The upload that it belongs to, or zero.
     pub origin: Origin,
+    /// Whether it waits, up to its deadline, for room in the queue of a disk: a piece of a large body, which its client cannot
+    /// send again alone.
+    pub is_patient: bool,
 }

@@ -3,9 +3,10 @@
 //! Each processor owns one service. Always: a call never waits. What it may do is arithmetic, memory lookups and one
 //! non-blocking read of the page cache; everything else is a job, answered through the responder.
 
-use super::{Answer, Operation, Responder};
+use super::{Answer, Operation, Refusal, Responder};
 use crate::base::budget::Reservation;
 use crate::base::clock::Moment;
+use std::time::Duration;
 
 /// What the processor gives along with an operation.
 pub struct Call<'a> {
@@ -38,6 +39,15 @@ pub enum Outcome<T> {
         bytes: usize,
         /// What to call again with.
         again: T,
+    },
+    /// It could not begin now: call again after a while, as long as its deadline allows.
+    Later {
+        /// How long.
+        after: Duration,
+        /// What to call again with.
+        again: T,
+        /// What it is told when there is no time left.
+        refusal: Refusal,
     },
 }
 

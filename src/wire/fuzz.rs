@@ -83,7 +83,7 @@ fn request_of(operation: Operation) -> Request {
     match operation {
         Operation::Ping(bytes) => Request::Ping(bytes),
         Operation::Put(put) => {
-            let Put { payload, attributes, durability, origin } = *put;
+            let Put { payload, attributes, durability, origin, .. } = *put;
             Request::Put { durability, origin, attributes, payload: payload.bytes }
         }
         Operation::Get { id, range } => Request::Get { id, range },

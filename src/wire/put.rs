@@ -89,7 +89,13 @@ impl PutHead {
         assert_eq!(attributes.len(), self.attribute_bytes, "the run that the head announced");
         assert_eq!(payload.bytes.len(), self.payload_bytes, "the payload that the head announced");
         let attributes = Attributes::parse(attributes).map_err(|bad| BadBody::Attributes { frame: FRAME, bad })?;
-        Ok(Operation::Put(Box::new(Put { payload, attributes, durability: self.durability, origin: self.origin })))
+        Ok(Operation::Put(Box::new(Put {
+            payload,
+            attributes,
+            durability: self.durability,
+            origin: self.origin,
+            is_patient: false,
+        })))
     }
 
     /// The fixed fields; attributes and payload follow.

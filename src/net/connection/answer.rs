@@ -2,7 +2,7 @@
 //!
 //! Processor thread. The phases are those of `requests.rs`.
 
-use super::{Connection, Stalled};
+use super::{Connection, Later, Stalled};
 use crate::base::budget::Reservation;
 use crate::base::clock::Moment;
 use crate::base::limits::{LOOSE_BYTES_MAX, OUTPUT_BYTES_MAX, PIECE_BYTES};
@@ -48,7 +48,7 @@ impl Connection {
 
     /// Whether the connection can take another request, or more of the one under way.
     fn settle(&mut self, world: &mut World) {
-        if self.requests.count() >= world.settings.in_flight_max || !self.protocol.takes_more() {
+        if self.under_way() >= world.settings.in_flight_max || !self.protocol.takes_more() {
             self.mute(world, Reason::InFlight);
         } else {
             self.unmute(world, Reason::InFlight);
@@ -114,6 +114,32 @@ impl Connection {
             Outcome::Answered(answer) => self.answer(world, slot, answer),
             Outcome::Pending => {}
             Outcome::NoRoom { bytes, again } => self.stall(world, slot, again, bytes),
+            Outcome::Later { after, again, refusal } => {
+                if let Some(request) = self.requests.remove(slot) {
+                    let due = (world.now + after).min(request.deadline);
+                    self.later.push(Later { request, operation: again, refusal, due });
+                    self.arm(world, due);
+                }
+            }
+        }
+    }
+
+    /// Calls those again whose while has passed; who has no time left is told why it waited.
+    pub(super) fn call_again(&mut self, world: &mut World) {
+        // After the last words nothing is begun; what waits is abandoned with the connection.
+        if self.mute.has(Reason::Ending) {
+            return;
+        }
+        let now = world.now;
+        let due: Vec<Later> = self.later.extract_if(.., |later| later.due <= now).collect();
+        for Later { request, operation, refusal, .. } in due {
+            let is_late = request.deadline <= now;
+            let slot = self.requests.insert(request);
+            if is_late {
+                self.answer(world, slot, Answer::Refused(refusal));
+            } else {
+                self.call(world, slot, operation, None);
+            }
         }
     }
 
@@ -260,6 +286,7 @@ impl Connection {
                 self.arm(world, due);
             }
             Outcome::NoRoom { bytes, again: () } => self.wait_for_piece(world, slot, bytes),
+            Outcome::Later { refusal, .. } => self.answer(world, slot, Answer::Refused(refusal)),
         }
     }
 

@@ -19,6 +19,7 @@ impl Connection {
         if let Some(linger) = self.lingering {
             return linger.ends;
         }
+        self.call_again(world);
         let now = world.now;
         let due: Vec<Slot> = self
             .requests
@@ -34,6 +35,8 @@ impl Connection {
             self.output.rest();
         }
         let due = self.expire_body_room(world);
+        let is_ending = self.mute.has(Reason::Ending);
+        let due = self.later.iter().filter(|_| !is_ending).map(|later| later.due).fold(due, Moment::min);
         let due = due.min(self.expire_reader(world)).min(self.expire_input(world)).min(self.expire_idle(world));
         self.requests
             .iter()
@@ -143,7 +146,7 @@ impl Connection {
         // A request that its peer has begun and does not go on with is no idle connection.
         let silence = if self.protocol.is_at_rest() { world.settings.idle } else { world.settings.head };
         let ends = self.active + silence;
-        let is_idle = self.requests.count() == 0 && self.output.waiting() == 0 && self.input.is_idle();
+        let is_idle = self.under_way() == 0 && self.output.waiting() == 0 && self.input.is_idle();
         if !is_idle {
             return world.now + world.settings.idle;
         }

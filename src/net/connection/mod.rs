@@ -18,7 +18,7 @@ use crate::net::mute::{Change, Mute, Reason};
 use crate::net::output::{Flushed, Output};
 use crate::net::protocol::Protocol;
 use crate::net::quota::Admission;
-use crate::net::requests::{Requests, Slot};
+use crate::net::requests::{Request, Requests, Slot};
 use crate::net::wheel::Armed;
 use crate::net::world::{ConnectionKey, World};
 use crate::request::{Operation, Refusal};
@@ -48,6 +48,8 @@ pub(in crate::net) struct Connection {
     output: Output,
     requests: Requests,
     stalled: Option<Stalled>,
+    /// Requests that could not begin, and are called again after a while.
+    later: Vec<Later>,
     mute: Mute,
     readable: bool,
     writable: bool,
@@ -94,6 +96,14 @@ struct Stalled {
     operation: Operation,
 }
 
+/// A request that is called again. It is in no slot meanwhile: what comes for the call before finds nobody.
+struct Later {
+    request: Request,
+    operation: Operation,
+    refusal: Refusal,
+    due: Moment,
+}
+
 impl Connection {
     pub(in crate::net) fn new(
         key: ConnectionKey,
@@ -110,6 +120,7 @@ impl Connection {
             output: Output::default(),
             requests: Requests::default(),
             stalled: None,
+            later: Vec::new(),
             mute: Mute::default(),
             readable: true,
             writable: true,
@@ -254,7 +265,7 @@ impl Connection {
         if self.mute.has(Reason::Ending) {
             return true;
         }
-        let quiet = self.requests.count() == 0 && !self.follows;
+        let quiet = self.under_way() == 0 && !self.follows;
         // All that the peer sent has been taken: a further read would bring the end of its stream.
         let drained = self.peer_done && !self.readable && !self.input.has_pending();
         quiet && (drained || world.draining && self.input.is_idle() && self.protocol.is_at_rest())
@@ -299,7 +310,12 @@ impl Connection {
 
     /// Whether it can be closed by a drain right now.
     pub(in crate::net) fn is_at_rest(&self) -> bool {
-        self.requests.count() == 0 && self.output.waiting() == 0 && self.input.is_idle() && self.protocol.is_at_rest()
+        self.under_way() == 0 && self.output.waiting() == 0 && self.input.is_idle() && self.protocol.is_at_rest()
+    }
+
+    /// Requests that have no whole answer yet.
+    fn under_way(&self) -> usize {
+        self.requests.count() + self.later.len()
     }
 
     fn end(&mut self, world: &mut World, refusal: &Refusal) {
@@ -311,7 +327,7 @@ impl Connection {
     pub(in crate::net) fn abandon(&mut self, world: &mut World) {
         self.take_pending(world);
         self.count(world, false, false);
-        let left = self.requests.count();
+        let left = self.under_way();
         world.metrics.abandoned.add(left as u64);
         world.metrics.in_flight.add(-i64::try_from(left).unwrap_or(0));
         if self.mute.is_muted() {

@@ -155,7 +155,7 @@ impl Connection {
             self.arm(world, began + world.settings.head);
         }
         if matches!(self.input.state, Receiving::Head) {
-            if self.requests.count() == 0 && !self.protocol.is_at_rest() {
+            if self.under_way() == 0 && !self.protocol.is_at_rest() {
                 // The peer is waited for, and nothing else has this connection looked at.
                 self.arm(world, world.now + world.settings.head);
             }
