@@ -17,6 +17,7 @@ pub mod progress;
 pub mod queue;
 pub mod random;
 pub mod range;
+pub mod second_look;
 pub mod size;
 pub mod thread;
 pub mod utc;

@@ -35,7 +35,7 @@ impl Names {
             NameOperation::Session(act) => return self.submit(session_command(act), call),
             NameOperation::Change(request) => return self.change(*request, disks, views, call),
             NameOperation::Lookup(lookup) => match self.master.hot(&lookup) {
-                Some(end) => return Outcome::Answered(answer_of(end)),
+                Some((entry, stamp)) => return Outcome::Answered(Answer::HotName(entry, stamp)),
                 None => Question::Lookup(lookup),
             },
             NameOperation::List(list) => Question::List(list),

@@ -14,7 +14,7 @@ use super::upload::Upload;
 use crate::base::clock::Moment;
 use crate::metrics::HttpMethod;
 use crate::net::{Arrival, Output, Tag};
-use crate::request::{Answer, Operation};
+use crate::request::{Answer, NameAnswer, Operation};
 use bytes::Bytes;
 
 /// What every answer to a request needs of its head.
@@ -177,6 +177,11 @@ impl Exchange {
             return;
         }
         let Self { line, told, act } = self;
+        // That it comes from memory is news to reads only.
+        let answer = match answer {
+            Answer::HotName(entry, _) if !matches!(act, Act::Read(_)) => Answer::Name(NameAnswer::Entry(entry)),
+            answer => answer,
+        };
         let mut say = Say { origin, line, told, output };
         match act {
             Act::Read(read) => read.answer(answer, last, &mut say),

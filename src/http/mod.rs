@@ -22,6 +22,7 @@ mod fuzz;
 mod fuzz_validators;
 mod grammar;
 mod head;
+mod hot_answers;
 mod listing;
 mod log_line;
 mod metadata;
@@ -41,11 +42,12 @@ mod upload;
 use crate::base::clock::Clock;
 use crate::metrics::HttpMethod;
 use crate::net::{Guest, Peer, Protocol};
-use crate::request::{Refusal, UploadSessions};
+use crate::request::{NameStamps, Refusal, UploadSessions};
 use access::AccessLog;
 use bytes::Bytes;
 use conversation::Conversation;
 use exchange::Line;
+use hot_answers::HotAnswers;
 use refused::Failure;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -66,6 +68,10 @@ pub struct OriginParts {
     pub read_only: bool,
     /// Where requests are logged, if they are.
     pub access_log: Option<AccessLog>,
+    /// The marks by which it is seen whether names were changed.
+    pub stamps: Arc<NameStamps>,
+    /// Memory for whole answers; 0 is none.
+    pub hot_bytes: u64,
 }
 
 impl std::fmt::Debug for OriginParts {
@@ -81,6 +87,7 @@ struct Origin {
     cache_control: String,
     read_only: bool,
     access_log: Option<AccessLog>,
+    hot: HotAnswers,
     /// So that nobody can guess the boundary of a multipart answer, and put it into content.
     boundaries: RandomState,
     boundary_next: AtomicU64,
@@ -106,13 +113,14 @@ impl Http {
     /// A guest of these parts.
     #[must_use]
     pub fn new(parts: OriginParts) -> Self {
-        let OriginParts { clock, uploads, cache_control, read_only, access_log } = parts;
+        let OriginParts { clock, uploads, cache_control, read_only, access_log, stamps, hot_bytes } = parts;
         Self(Arc::new(Origin {
             clock,
             uploads,
             cache_control,
             read_only,
             access_log,
+            hot: HotAnswers::new(hot_bytes, stamps),
             boundaries: RandomState::new(),
             boundary_next: AtomicU64::new(0),
         }))

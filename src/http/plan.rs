@@ -115,6 +115,11 @@ impl Plan {
         }
     }
 
+    /// Whether so many bytes are all that is left, in one range.
+    pub(super) fn is_rest(&self, bytes: u64) -> bool {
+        self.several.is_none() && self.rest.end - self.rest.start == bytes
+    }
+
     /// Whether all of it was sent.
     pub(super) fn is_done(&self) -> bool {
         self.rest.is_empty()

@@ -20,14 +20,15 @@ use super::multipart::Multipart;
 use super::plan::{Part, Place, Plan};
 use super::range::{Ranges, Resolved};
 use super::refused::Failure;
-use super::reply::ReplyHead;
+use super::reply::{DATE_AT, ReplyHead};
 use super::target::Query;
 use super::{date, metadata};
 use crate::base::ids::{ContentHash, ObjectId};
 use crate::base::limits::{CHUNK_BYTES_MAX, LOOKUP_CHUNKS_MAX};
 use crate::base::path::NamePath;
 use crate::request::{
-    Answer, Attributes, Content, Entry, Lookup, Meta, NameAnswer, NameKind, NameOperation, Operation, Piece, Status,
+    Answer, Attributes, Content, Entry, Lookup, Meta, NameAnswer, NameKind, NameOperation, Operation, Piece, Stamp,
+    Status,
 };
 use bytes::Bytes;
 use std::ops::Range;
@@ -53,6 +54,9 @@ pub(super) struct Read {
     pub(super) ranges: Option<Ranges>,
     pub(super) query: Option<Box<Query>>,
     pub(super) is_head: bool,
+    /// The target of a plain GET, whose answer may be kept.
+    pub(super) keeps_as: Option<Box<[u8]>>,
+    stamp: Option<Stamp>,
     state: State,
     tries: u8,
 }
@@ -91,7 +95,7 @@ impl Read {
         let query = (query != Query::default()).then(|| Box::new(query));
         // RFC 9110, 14.2: a range is defined for GET only.
         let ranges = ranges.filter(|_| !is_head);
-        Self { what, conditions, ranges, query, is_head, state: State::Ask, tries: 0 }
+        Self { what, conditions, ranges, query, is_head, keeps_as: None, stamp: None, state: State::Ask, tries: 0 }
     }
 
     pub(super) fn next(&mut self) -> Option<Step> {
@@ -138,6 +142,13 @@ impl Read {
     }
 
     pub(super) fn answer(&mut self, answer: Answer, last: bool, say: &mut Say<'_>) {
+        let answer = match answer {
+            Answer::HotName(entry, stamp) => {
+                self.stamp = stamp;
+                Answer::Name(NameAnswer::Entry(entry))
+            }
+            answer => answer,
+        };
         match (std::mem::replace(&mut self.state, State::Ended), answer) {
             (State::Asked, Answer::Name(NameAnswer::Entry(entry))) => self.entry(*entry, say),
             (State::Asked, Answer::Stat(meta)) => {
@@ -260,6 +271,9 @@ impl Read {
 
     fn piece(&mut self, mut sending: Sending, part: Option<Part>, piece: Piece, last: bool, say: &mut Say<'_>) {
         if let Some((status, head)) = sending.head.take() {
+            if last && status == 200 {
+                self.keep(&head, &piece, &sending.plan, say);
+            }
             say.head(status, head);
         }
         if let Some(delimiter) = sending.plan.delimiter() {
@@ -280,6 +294,15 @@ impl Read {
             say.told.is_whole = true;
         } else {
             self.state = State::Send(sending);
+        }
+    }
+
+    /// Offers the whole answer to those that are kept.
+    fn keep(&mut self, head: &Bytes, piece: &Piece, plan: &Plan, say: &Say<'_>) {
+        if let (Some(target), Some(stamp), [content]) = (self.keeps_as.take(), self.stamp, &piece.parts[..])
+            && plan.is_rest(content.len() as u64)
+        {
+            say.origin.hot.offer(target, (head, DATE_AT), content, stamp);
         }
     }
 

@@ -13,6 +13,12 @@ use std::io::Write;
 /// Most heads fit.
 const HEAD_BYTES_USUAL: usize = 480;
 
+/// What stands before the date in the head of a 200.
+const BEFORE_DATE: &str = "HTTP/1.1 200 OK\r\nServer: larder\r\nDate: ";
+
+/// The place of the date in the head of a 200.
+pub(super) const DATE_AT: usize = BEFORE_DATE.len();
+
 /// A head that is being written.
 pub(super) struct ReplyHead(Vec<u8>);
 
@@ -99,6 +105,13 @@ impl ReplyHead {
         }
         self.0.into()
     }
+}
+
+#[test]
+fn the_date_is_where_it_is_said_to_be() {
+    let head = ReplyHead::begin(200, &Line::for_tests(), 0).end();
+    assert_eq!(&head[..DATE_AT], BEFORE_DATE.as_bytes());
+    assert_eq!(&head[DATE_AT..DATE_AT + date::DATE_BYTES], &date::date(0));
 }
 
 /// Code and phrase of a status (RFC 9110, 15).

@@ -7,13 +7,12 @@
 //! only.
 
 use crate::base::ids::{Sequence, VolumeId};
+use crate::base::second_look::SecondLook;
 use crate::store::Head;
 use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Which block: of which needle, and its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,9 +46,7 @@ impl Weighter<BlockKey, Block> for ByBytes {
 
 pub(super) struct Blocks {
     cache: Option<Cache<BlockKey, Block, ByBytes>>,
-    /// Fingerprints of blocks that were read once.
-    seen: Box<[AtomicU32]>,
-    hasher: RandomState,
+    looks: SecondLook,
 }
 
 impl std::fmt::Debug for Blocks {
@@ -64,8 +61,7 @@ impl Blocks {
         let estimate = usize::try_from(capacity / 16_384).unwrap_or(usize::MAX).max(16);
         Self {
             cache: (capacity > 0).then(|| Cache::with_weighter(estimate, capacity, ByBytes)),
-            seen: (0..SEEN_SLOTS).map(|_| AtomicU32::new(0)).collect(),
-            hasher: RandomState::new(),
+            looks: SecondLook::new(SEEN_SLOTS),
         }
     }
 
@@ -80,18 +76,10 @@ impl Blocks {
     /// Offers a block that has just been verified.
     pub(super) fn offer(&self, key: BlockKey, bytes: &[u8], head: Option<&Arc<Head>>) {
         let Some(cache) = &self.cache else { return };
-        if self.is_second_look(key) {
+        if self.looks.is_second(key) {
             let block = Block { bytes: Bytes::copy_from_slice(bytes), head: head.cloned() };
             cache.insert(key, block);
         }
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "both halves of the hash are used for themselves")]
-    fn is_second_look(&self, key: BlockKey) -> bool {
-        let hash = self.hasher.hash_one(key);
-        let print = ((hash >> 32) as u32).max(1);
-        let Some(slot) = self.seen.get(hash as usize % SEEN_SLOTS) else { return true };
-        slot.swap(print, Ordering::Relaxed) == print
     }
 }
 

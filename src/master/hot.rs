@@ -7,10 +7,12 @@
 //! what was read before a change can never come in after it, and who saw a change elsewhere never sees here what was before.
 //! Always: at most its capacity in bytes.
 
+use crate::request::{NameStamps, Stamp};
 use parking_lot::Mutex;
 use quick_cache::unsync::Cache;
 use quick_cache::{Equivalent, Weighter};
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Shards, a power of two: with a few processors and one apply thread two seldom meet.
@@ -97,6 +99,7 @@ struct Shard<V> {
 /// The cache.
 pub struct HotNames<V> {
     shards: Box<[Mutex<Shard<V>>]>,
+    stamps: Arc<NameStamps>,
     hasher: RandomState,
     hits: AtomicU64,
     misses: AtomicU64,
@@ -120,7 +123,7 @@ impl<V: Weight + Clone> HotNames<V> {
             Mutex::new(Shard { cache: (share > 0).then(cache), forgotten: 0 })
         };
         let shards = (0..SHARDS).map(shard).collect();
-        Self { shards, hasher, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
+        Self { shards, stamps: Arc::default(), hasher, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 
     /// What `name` in `directory` leads to, if it is here.
@@ -129,9 +132,25 @@ impl<V: Weight + Clone> HotNames<V> {
         self.shard(asked).lock().cache.as_mut()?.get(&asked).cloned()
     }
 
-    /// What `see` makes of what `name` in `directory` leads to, if it is here. The shard is locked meanwhile.
-    pub fn look<R>(&self, directory: u64, name: &str, see: impl FnOnce(&V) -> R) -> Option<R> {
+    /// The marks by which others see whether names were changed.
+    #[must_use]
+    pub fn stamps(&self) -> &Arc<NameStamps> {
+        &self.stamps
+    }
+
+    /// What `see` makes of what `name` in `directory` leads to, if it is here. The shard is locked meanwhile. The name is
+    /// added to the stamp, if there is one and it has room; else there is none any more.
+    pub fn look<R>(
+        &self,
+        directory: u64,
+        name: &str,
+        stamp: &mut Option<Stamp>,
+        see: impl FnOnce(&V) -> R,
+    ) -> Option<R> {
         let asked = self.asked(directory, name);
+        if !stamp.as_mut().is_some_and(|stamp| stamp.add(asked.hash)) {
+            *stamp = None;
+        }
         self.shard(asked).lock().cache.as_mut()?.get(&asked).map(see)
     }
 
@@ -150,6 +169,7 @@ impl<V: Weight + Clone> HotNames<V> {
     /// Forgets a name that the publication `published`, which comes next, will change. Apply thread.
     pub fn forget(&self, directory: u64, name: &str, published: u64) {
         let asked = self.asked(directory, name);
+        self.stamps.change(asked.hash, published);
         let mut shard = self.shard(asked).lock();
         shard.forgotten = shard.forgotten.max(published);
         if let Some(cache) = &mut shard.cache {

@@ -114,6 +114,13 @@ pub enum Arrival {
     },
     /// Something of the protocol's own, with its reply.
     Reply(Bytes),
+    /// A request that the protocol has answered by itself, from memory.
+    Answer {
+        /// The answer's head.
+        head: Bytes,
+        /// Its content.
+        content: Bytes,
+    },
     /// Nothing yet: the protocol goes on by itself.
     Taken,
     /// Nothing more will be said: the connection ends when all is sent.

@@ -120,6 +120,8 @@ impl Node {
             cache_control: configuration.http_cache_control.clone(),
             read_only: configuration.http_read_only,
             access_log: access_log.as_ref().map(AccessLogThread::log),
+            stamps: names.names.master.stamps(),
+            hot_bytes: configuration.http_hot_bytes as u64,
         }));
         let listeners = bound.listen(binary).map_err(taken).and_then(|first| {
             let second = http_bound.map(|bound| bound.listen(origin)).transpose().map_err(http_taken)?;

@@ -1,6 +1,6 @@
 //! What an operation ends in, freed from the protocol that carries it.
 
-use super::{Attributes, NameAnswer, Pieces, Stage, Status};
+use super::{Attributes, Entry, NameAnswer, Pieces, Stage, Stamp, Status};
 use crate::base::budget::Reservation;
 use crate::base::ids::{ContentHash, ObjectId};
 use bytes::Bytes;
@@ -26,6 +26,8 @@ pub enum Answer {
     Deleted(Durability),
     /// About names.
     Name(NameAnswer),
+    /// What a name leads to, from memory; with a mark by which it is seen whether it still does.
+    HotName(Box<Entry>, Option<Stamp>),
     /// The node, the scrub of its disks, or that it is ready, as a JSON text; or its metrics, as OpenMetrics text.
     Status(Bytes),
     /// It was not done.

@@ -6,6 +6,7 @@ mod name;
 mod operation;
 mod responder;
 mod service;
+mod stamps;
 mod status;
 mod uploads;
 
@@ -18,5 +19,6 @@ pub use name::{
 pub use operation::{ByteRange, Operation, Put, Unsatisfiable};
 pub use responder::{Completed, RequestKey, Responder};
 pub use service::{Call, Outcome, Pieces, Service};
+pub use stamps::{NameStamps, Stamp};
 pub use status::{Class, Stage, Status};
 pub use uploads::{UploadSession, UploadSessions};

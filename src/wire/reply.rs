@@ -9,7 +9,7 @@ use super::object::encode_deleted;
 use super::put::encode_stored;
 use super::{ChecksumKind, Header, LAST, REPLY, VERSION, Welcome, encode_frame};
 use crate::base::budget::Reservation;
-use crate::request::{Answer, Content, Piece, Pieces, Refusal, Status};
+use crate::request::{Answer, Content, NameAnswer, Piece, Pieces, Refusal, Status};
 use bytes::Bytes;
 
 /// Where a reply goes, and how it is checked: as the request was.
@@ -96,6 +96,7 @@ pub fn encode_answer(to: ReplyTo, answer: Answer, more_follows: bool) -> Reply {
             encode_meta(&meta, &mut body);
             to.frame(true, &body, Vec::new())
         }
+        Answer::HotName(entry, _) => to.frame(true, &super::name::encode_answer(&NameAnswer::Entry(entry)), Vec::new()),
         Answer::Name(answer) => to.frame(true, &super::name::encode_answer(&answer), Vec::new()),
         Answer::Deleted(durability) => to.frame(true, &encode_deleted(durability), Vec::new()),
         Answer::Refused(refusal) => encode_refusal(to, &refusal),

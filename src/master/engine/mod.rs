@@ -40,7 +40,7 @@ use crate::base::ids::{ObjectId, Origin};
 use crate::base::queue::{QueueSender, queue};
 use crate::disk::{Disk, Lock};
 use crate::metrics::MasterMetrics;
-use crate::request::{Lookup, NameAnswer, Refusal, Stage, Status};
+use crate::request::{Entry, Lookup, NameStamps, Refusal, Stage, Stamp, Status};
 use apply::Applying;
 use bytes::Bytes;
 use opened::Opened;
@@ -155,11 +155,20 @@ impl Master {
 
     /// Answers a lookup from the hot names; `None` when not all of its path is there. Processor thread.
     #[must_use]
-    pub fn hot(&self, lookup: &Lookup) -> Option<MasterEnd> {
+    pub fn hot(&self, lookup: &Lookup) -> Option<(Box<Entry>, Option<Stamp>)> {
         let Inner::Running(Running { shared, .. }) = &self.0 else { return None };
         let found = shared.role.refuses_read().is_none().then(|| hot(shared, lookup)).flatten();
         shared.hot.count(found.is_some());
         found
+    }
+
+    /// The marks by which others see whether names were changed.
+    #[must_use]
+    pub fn stamps(&self) -> Arc<NameStamps> {
+        match &self.0 {
+            Inner::Running(running) => Arc::clone(running.shared.hot.stamps()),
+            Inner::Out(..) => Arc::default(),
+        }
     }
 
     /// Why a change would be refused now, if it would: asked before anything is done for it.
@@ -303,7 +312,9 @@ impl Master {
 }
 
 /// The path of a lookup, walked through the hot names.
-fn hot(shared: &Shared, lookup: &Lookup) -> Option<MasterEnd> {
+fn hot(shared: &Shared, lookup: &Lookup) -> Option<(Box<Entry>, Option<Stamp>)> {
+    // Before anything is looked at: what is changed from now on has a later number.
+    let mut stamp = Some(Stamp::new(shared.layers.published()));
     let moved = shared.layers.moved();
     let mut directory = DirectoryEntry::ROOT.inode;
     let mut components = lookup.path.components().peekable();
@@ -311,10 +322,10 @@ fn hot(shared: &Shared, lookup: &Lookup) -> Option<MasterEnd> {
         if components.peek().is_none() {
             let chunks_max = usize::try_from(lookup.chunks_max).unwrap_or(usize::MAX);
             let read = |value: &Bytes| NameEntry::of(value).ok()?.entry(lookup.chunk_first, chunks_max).ok();
-            let entry = shared.hot.look(directory, name, read)??;
-            return (shared.layers.moved() == moved).then(|| Ok(NameAnswer::Entry(Box::new(entry))));
+            let entry = shared.hot.look(directory, name, &mut stamp, read)??;
+            return (shared.layers.moved() == moved).then(|| (Box::new(entry), stamp));
         }
-        directory = shared.hot.look(directory, name, |value| inode_of(value))??;
+        directory = shared.hot.look(directory, name, &mut stamp, |value| inode_of(value))??;
     }
     None
 }

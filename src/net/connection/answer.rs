@@ -59,6 +59,15 @@ impl Connection {
         match arrival {
             Arrival::Taken => {}
             Arrival::Reply(bytes) => self.output.push(bytes),
+            Arrival::Answer { head, content } => {
+                world.metrics.accepted.increment();
+                world.count_ended(Status::Ok);
+                self.output.push(head);
+                self.output.push(content);
+                if self.output.waiting() > OUTPUT_BYTES_MAX || self.output.loose() > LOOSE_BYTES_MAX {
+                    self.mute(world, Reason::Output);
+                }
+            }
             Arrival::Close => {
                 self.lingers = self.has_unread();
                 self.mute(world, Reason::Ending);

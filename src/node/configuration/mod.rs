@@ -65,6 +65,9 @@ pub struct Configuration {
     /// Memory for verified blocks of hot content; 0 is none.
     #[serde(deserialize_with = "load::size")]
     pub cache_bytes: usize,
+    /// Memory for whole answers of the HTTP origin to plain GETs of small files; 0 is none.
+    #[serde(deserialize_with = "load::size")]
+    pub http_hot_bytes: usize,
     /// Memory for hot names; 0 is none.
     #[serde(deserialize_with = "load::size")]
     pub hot_names_bytes: usize,
@@ -167,6 +170,7 @@ impl Default for Configuration {
             budget_in_bytes: 256 * MIB,
             budget_out_bytes: 256 * MIB,
             cache_bytes: 256 * MIB,
+            http_hot_bytes: 64 * MIB,
             hot_names_bytes: 64 * MIB,
             meta_cache_bytes: 128 * MIB,
             meta_readers: 2,

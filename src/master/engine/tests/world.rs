@@ -68,7 +68,7 @@ pub fn ask(master: &Master, question: Question) -> MasterEnd {
 pub fn look_up(master: &Master, text: &str) -> MasterEnd {
     let lookup = Lookup { path: path(text), chunk_first: 0, chunks_max: 100 };
     match master.hot(&lookup) {
-        Some(end) => end,
+        Some((entry, _)) => Ok(NameAnswer::Entry(entry)),
         None => ask(master, Question::Lookup(lookup)),
     }
 }
