@@ -93,7 +93,7 @@ struct Keeper {
     silent: Duration,
     kept: Option<Kept>,
     /// Replaced, and held by uploads that have begun in them.
-    leaving: Vec<Arc<UploadSession>>,
+    leaving: Vec<Kept>,
 }
 
 impl Keeper {
@@ -122,43 +122,45 @@ impl Keeper {
         let session = Arc::new(UploadSession::new(given.session));
         self.sessions.replace(Some(Arc::clone(&session)));
         let now = self.clock.now();
-        if let Some(before) = self.kept.replace(Kept { session, opened: now, renewed: now }) {
-            self.leaving.push(before.session);
-        }
+        self.leaving.extend(self.kept.replace(Kept { session, opened: now, renewed: now }));
     }
 
+    /// Says that sessions are in use: also those that were replaced, as an upload that has begun in one takes its time.
     fn renew(&mut self, now: Moment, stopped: &Receiver<()>) {
-        let Some(kept) = self.kept.as_ref().filter(|kept| now >= kept.renewed + self.silent / 3) else { return };
-        let session = Arc::clone(&kept.session);
-        match self.done(Command::RenewSession(session.session()), stopped, PATIENCE) {
-            Some(Ok(_)) => {
-                if let Some(kept) = &mut self.kept {
-                    kept.renewed = now;
-                }
+        let is_due = |kept: &&Kept| now >= kept.renewed + self.silent / 3;
+        let due: Vec<_> =
+            self.kept.iter().chain(&self.leaving).filter(is_due).map(|kept| Arc::clone(&kept.session)).collect();
+        for session in due {
+            let Some(end) = self.done(Command::RenewSession(session.session()), stopped, PATIENCE) else { continue };
+            if end.is_err() {
+                // It may be that the master does not know it any more; another costs nothing.
+                session.lose();
             }
-            // It may be that the master does not know it any more; another costs nothing.
-            Some(Err(_)) => session.lose(),
-            None => {}
+            let mut all = self.kept.iter_mut().chain(&mut self.leaving);
+            if let Some(kept) = all.find(|kept| Arc::ptr_eq(&kept.session, &session)) {
+                kept.renewed = now;
+            }
         }
     }
 
     /// Closes the sessions that no upload holds any more.
     fn close_those_left(&mut self, stopped: &Receiver<()>) {
-        let (held, free) = std::mem::take(&mut self.leaving).into_iter().partition(|left| Arc::strong_count(left) > 1);
+        let is_held = |left: &Kept| Arc::strong_count(&left.session) > 1;
+        let (held, free) = std::mem::take(&mut self.leaving).into_iter().partition(is_held);
         self.leaving = held;
-        for session in free {
+        for left in Vec::<Kept>::into_iter(free) {
             // One that cannot be told closes by itself when it was silent for its time.
-            drop(self.done(Command::CloseSession(session.session()), stopped, PATIENCE));
+            drop(self.done(Command::CloseSession(left.session.session()), stopped, PATIENCE));
         }
     }
 
     /// The node stops: nothing begins any more.
     fn leave(mut self) {
         drop(self.sessions.replace(None));
-        self.leaving.extend(self.kept.take().map(|kept| kept.session));
+        self.leaving.extend(self.kept.take());
         let (_open, not_stopped) = bounded(0);
-        for session in std::mem::take(&mut self.leaving) {
-            drop(self.done(Command::CloseSession(session.session()), &not_stopped, FAREWELL));
+        for left in std::mem::take(&mut self.leaving) {
+            drop(self.done(Command::CloseSession(left.session.session()), &not_stopped, FAREWELL));
         }
     }
 
@@ -179,5 +181,38 @@ impl Kept {
     fn is_worn(&self, now: Moment) -> bool {
         let abandoned = self.session.abandoned();
         self.session.is_lost() || abandoned >= ABANDONED_MAX || abandoned > 0 && now >= self.opened + ABANDONED_FOR
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::ManualClock;
+
+    #[test]
+    fn a_session_that_was_replaced_is_renewed_while_an_upload_holds_it() {
+        const SILENT: Duration = Duration::from_secs(30);
+        let clock = Arc::new(ManualClock::default());
+        let kept = |session| {
+            let session = Arc::new(UploadSession::new(session));
+            Kept { session, opened: clock.now(), renewed: clock.now() }
+        };
+        let (now, before, left) = (kept(3), kept(2), kept(1));
+        let upload = Arc::clone(&before.session);
+        let mut keeper = Keeper {
+            master: Arc::new(Master::out("of a test")),
+            clock: Arc::<ManualClock>::clone(&clock),
+            sessions: Arc::default(),
+            silent: SILENT,
+            kept: Some(now),
+            leaving: vec![before, left],
+        };
+        let (_open, stopped) = bounded(0);
+        clock.advance(SILENT / 3);
+        keeper.look(&stopped);
+        let [before] = &keeper.leaving[..] else { panic!("who is held by nobody is closed") };
+        assert!(Arc::ptr_eq(&before.session, &upload));
+        assert_eq!(before.renewed, clock.now());
+        assert_eq!(keeper.kept.unwrap().renewed, clock.now());
     }
 }
