@@ -314,3 +314,6 @@ fn method_of(method: Method) -> HttpMethod {
         Method::Other => HttpMethod::Other,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,6 +162,8 @@ impl Read {
                     .is_some_and(|part| content.meta.size == part.chunk_bytes && content.range == part.range);
                 if !is_asked {
                     log::error!("http: a chunk is not of the size that its name says; it is not sent");
+                    // What further pieces there are must not meet another request.
+                    say.line.keep_alive &= last;
                     return say.fail(Failure::internal());
                 }
                 self.piece(sending, part, content.first, last, say);
