@@ -118,9 +118,10 @@ impl Upload {
         }
     }
 
-    /// Whether more of the body is wanted now.
+    /// Whether more of the body is wanted now. Not before its client was told to send it: who takes more has nothing to say.
     pub(super) fn takes_more(&self) -> bool {
-        !self.all_here && self.state == State::Receiving && self.ready.is_none() && self.on_their_way <= STORED_AT_ONCE
+        let has_room = self.ready.is_none() && self.on_their_way <= STORED_AT_ONCE;
+        !self.all_here && !self.expects && self.state == State::Receiving && has_room
     }
 
     /// Bytes of the chunk that comes next, of a body whose length is known.

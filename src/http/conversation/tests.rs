@@ -41,6 +41,18 @@ fn asked(http: &mut dyn Protocol) -> (Tag, Operation) {
 }
 
 #[test]
+fn a_body_is_not_taken_before_its_client_was_told_to_send_it() {
+    // A connection whose output is full asks later what is said, but only a protocol that takes no more.
+    for framing in ["Content-Length: 3", "Transfer-Encoding: chunked"] {
+        let mut http = begun();
+        take(&mut *http, &format!("PUT /a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n{framing}\r\n\r\n"));
+        assert!(!http.takes_more(), "{framing}");
+        assert!(matches!(http.next(), Some(Arrival::Reply(said)) if said.starts_with(b"HTTP/1.1 100 ")));
+        assert!(http.next().is_none() && http.takes_more(), "{framing}");
+    }
+}
+
+#[test]
 fn content_that_is_not_what_its_name_says_never_meets_another_request() {
     let id = ObjectId { volume: VolumeId(1), sequence: Sequence(2), cookie: Cookie(3) };
     let hash = ContentHash(9);
