@@ -290,6 +290,25 @@ fn a_refused_upload_gets_its_answer_though_its_client_sends_on() {
     node.stop();
 }
 
+#[test]
+fn a_refused_upload_gets_its_answer_though_its_client_has_said_that_it_ends() {
+    let node = with_names_in_memory(&configuration());
+    // While the first request waits for its commit the end of the stream arrives, with much before it that is unread.
+    let first = put_head("/first", 4) + "kept";
+    let refused = put_head("/a/", 200_000).into_bytes();
+    let both = [first.as_bytes(), &refused, &content(4, 200_000)].concat();
+    for round in 0..20 {
+        let mut http = http(&node);
+        http.send(&both);
+        http.half_close();
+        assert!(matches!(http.answer("PUT").status, 201 | 204), "{round}");
+        assert_eq!(http.answer("PUT").status, 409, "{round}");
+        assert!(http.has_ended(), "an end, and no reset: {round}");
+    }
+    assert_at_rest(&node);
+    node.stop();
+}
+
 /// A node with names on two disks, the first of which is faulty, and objects on both.
 struct TwoDisks {
     node: Node,

@@ -216,7 +216,9 @@ impl Connection {
 
     /// Whether the peer may lose the last words if the connection is closed at once: then only its sending side is.
     fn begin_to_linger(&mut self, world: &mut World) -> bool {
-        if !self.lingers || self.peer_done || self.socket.shutdown(Shutdown::Write).is_err() {
+        // That the peer sends no more is known before all that it sent is read.
+        let is_read = self.peer_done && !self.readable;
+        if !self.lingers || is_read || self.socket.shutdown(Shutdown::Write).is_err() {
             return false;
         }
         self.take_pending(world);
