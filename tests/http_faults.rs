@@ -296,14 +296,18 @@ fn a_refused_upload_gets_its_answer_though_its_client_has_said_that_it_ends() {
     // While the first request waits for its commit the end of the stream arrives, with much before it that is unread.
     let first = put_head("/first", 4) + "kept";
     let refused = put_head("/a/", 200_000).into_bytes();
-    let both = [first.as_bytes(), &refused, &content(4, 200_000)].concat();
-    for round in 0..20 {
-        let mut http = http(&node);
-        http.send(&both);
-        http.half_close();
-        assert!(matches!(http.answer("PUT").status, 201 | 204), "{round}");
-        assert_eq!(http.answer("PUT").status, 409, "{round}");
-        assert!(http.has_ended(), "an end, and no reset: {round}");
+    let broken = head("PUT", "/broken", &[("Transfer-Encoding", "chunked")]) + "x\r\n";
+    for (what, second, status) in
+        [("refused", [refused, content(4, 200_000)].concat(), 409), ("broken", broken.into_bytes(), 400)]
+    {
+        for round in 0..20 {
+            let mut http = http(&node);
+            http.send([first.as_bytes(), &second].concat());
+            http.half_close();
+            assert!(matches!(http.answer("PUT").status, 201 | 204), "{what} {round}");
+            assert_eq!(http.answer("PUT").status, status, "{what} {round}");
+            assert!(http.has_ended(), "an end, and no reset: {what} {round}");
+        }
     }
     assert_at_rest(&node);
     node.stop();

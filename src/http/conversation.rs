@@ -271,12 +271,13 @@ impl Current {
         }
     }
 
-    /// The rest of the body is not read: what it belongs to is not done.
+    /// The rest of the body is not read: what it belongs to is not done. This is said before anything is read again, be it the
+    /// end of the stream.
     fn broken(&mut self, failure: Failure, bytes: usize) -> Decoded {
         if let Act::Upload(upload) = &mut self.exchange.act {
             upload.fail(failure);
         }
-        Decoded::Content { skip: bytes, take: 0 }
+        Decoded::Whole { head_bytes: bytes, arrival: Arrival::Taken }
     }
 }
 

@@ -64,7 +64,7 @@ pub enum Decoded {
         /// Whether the body is wanted; if not, its bytes are read and dropped.
         keep: bool,
     },
-    /// A head without a body.
+    /// A head without a body; or, while a body is gathered, what ends it before it is whole: the protocol is asked what it does.
     Whole {
         /// Bytes of the head.
         head_bytes: usize,

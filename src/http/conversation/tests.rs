@@ -53,6 +53,17 @@ fn a_body_is_not_taken_before_its_client_was_told_to_send_it() {
 }
 
 #[test]
+fn a_broken_body_is_answered_before_anything_is_read_again() {
+    let mut http = begun();
+    take(&mut *http, "PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    assert!(http.next().is_none() && http.takes_more());
+    assert!(matches!(http.decode(b"x\r\n"), Decoded::Open { head_bytes: 0, .. }));
+    assert!(matches!(http.decode(b"x\r\n"), Decoded::Whole { head_bytes: 3, arrival: Arrival::Taken }));
+    assert!(!http.takes_more());
+    assert!(matches!(http.next(), Some(Arrival::End(said)) if said.starts_with(b"HTTP/1.1 400 ")));
+}
+
+#[test]
 fn content_that_is_not_what_its_name_says_never_meets_another_request() {
     let id = ObjectId { volume: VolumeId(1), sequence: Sequence(2), cookie: Cookie(3) };
     let hash = ContentHash(9);
