@@ -106,7 +106,12 @@ impl Conversation {
 
     /// The request is over: it is counted and logged, and the next may come.
     fn complete(&mut self) {
-        let Some(current) = self.current.take() else { return };
+        let Some(mut current) = self.current.take() else { return };
+        let Exchange { line, told, .. } = &mut current.exchange;
+        if line.is_head {
+            // RFC 9110, 9.3.2: what was said had no content.
+            told.bytes = 0;
+        }
         self.closes |= !current.exchange.line.keep_alive || current.exchange.told.is_broken;
         self.count(&current);
     }

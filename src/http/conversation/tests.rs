@@ -13,6 +13,10 @@ use crate::request::{
 use bytes::Bytes;
 
 fn begun() -> Box<dyn Protocol> {
+    begun_with(Arc::default())
+}
+
+fn begun_with(metrics: Arc<ProcessorMetrics>) -> Box<dyn Protocol> {
     let uploads = Arc::new(UploadSessions::default());
     uploads.replace(Some(Arc::new(UploadSession::new(1))));
     let origin = crate::http::Http::new(OriginParts {
@@ -23,7 +27,7 @@ fn begun() -> Box<dyn Protocol> {
         access_log: None,
     });
     let address = ([127, 0, 0, 1], 1).into();
-    origin.begin(Peer { address, metrics: Arc::<ProcessorMetrics>::default() })
+    origin.begin(Peer { address, metrics })
 }
 
 /// A head that is taken; nothing of what it leads to is asked for yet.
@@ -95,5 +99,17 @@ fn content_that_is_not_what_its_name_says_never_meets_another_request() {
             &mut output,
         );
         assert_eq!(output.waiting(), refused, "nothing of it is sent");
+    }
+}
+
+#[test]
+fn what_a_head_is_answered_counts_no_content() {
+    for (method, work, sent) in [("GET", HttpMethod::Get, 5), ("HEAD", HttpMethod::Head, 0)] {
+        let metrics = Arc::<ProcessorMetrics>::default();
+        let (mut http, mut output) = (begun_with(Arc::clone(&metrics)), Output::default());
+        take(&mut *http, &format!("{method} /.ready HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let (tag, _) = asked(&mut *http);
+        http.encode(tag, Answer::Status(Bytes::from_static(b"ready")), true, &mut output);
+        assert_eq!(metrics.http.sent_bytes(work), sent, "{method}");
     }
 }
