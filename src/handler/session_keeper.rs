@@ -10,7 +10,7 @@ use crate::base::completion::Completion;
 use crate::base::limits::SESSION_GAPS_MAX;
 use crate::base::thread;
 use crate::master::{Command, Master, MasterEnd};
-use crate::request::{NameAnswer, UploadSession, UploadSessions};
+use crate::request::{NameAnswer, Status, UploadSession, UploadSessions};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
 use std::io;
@@ -132,9 +132,12 @@ impl Keeper {
             self.kept.iter().chain(&self.leaving).filter(is_due).map(|kept| Arc::clone(&kept.session)).collect();
         for session in due {
             let Some(end) = self.done(Command::RenewSession(session.session()), stopped, PATIENCE) else { continue };
-            if end.is_err() {
-                // It may be that the master does not know it any more; another costs nothing.
-                session.lose();
+            match end {
+                Ok(_) => {}
+                // The master does not know it any more.
+                Err(refusal) if refusal.status == Status::SessionUnknown => session.lose(),
+                // Asked again at the next look.
+                Err(_) => continue,
             }
             let mut all = self.kept.iter_mut().chain(&mut self.leaving);
             if let Some(kept) = all.find(|kept| Arc::ptr_eq(&kept.session, &session)) {

@@ -109,7 +109,7 @@ impl Say<'_> {
 
     /// Says a whole answer with a short text, which a HEAD is not sent.
     pub(super) fn text(&mut self, status: u16, head: ReplyHead, text: &[u8]) {
-        self.told.bytes = if self.line.is_head { 0 } else { text.len() as u64 };
+        self.told.bytes = text.len() as u64;
         let answer = head.end_with(self.line, text);
         self.all(status, answer);
     }

@@ -25,6 +25,8 @@ fn begun_with(metrics: Arc<ProcessorMetrics>) -> Box<dyn Protocol> {
         cache_control: String::new(),
         read_only: false,
         access_log: None,
+        stamps: Arc::default(),
+        hot_bytes: 0,
     });
     let address = ([127, 0, 0, 1], 1).into();
     origin.begin(Peer { address, metrics })

@@ -199,6 +199,10 @@ impl Connection {
                 Ok(Flushed::All) => break,
             }
         }
+        if budget < whole_budget {
+            // A connection that has just been answered is not idle, however long that took.
+            self.active = world.now;
+        }
         world.bytes_out -= whole_budget - budget;
         again |= self.after_sending(world);
         // A reply that ended while pieces were fetched may have opened the connection since it was read from.
@@ -322,6 +326,7 @@ impl Connection {
 
     fn end(&mut self, world: &mut World, refusal: &Refusal) {
         self.protocol.last_words(refusal, &mut self.output);
+        self.lingers = true;
         self.mute(world, Reason::Ending);
     }
 
