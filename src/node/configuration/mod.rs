@@ -170,7 +170,7 @@ impl Default for Configuration {
             budget_in_bytes: 256 * MIB,
             budget_out_bytes: 256 * MIB,
             cache_bytes: 256 * MIB,
-            http_hot_bytes: 64 * MIB,
+            http_hot_bytes: 128 * MIB,
             hot_names_bytes: 64 * MIB,
             meta_cache_bytes: 128 * MIB,
             meta_readers: 2,
