@@ -132,12 +132,10 @@ impl Keeper {
             self.kept.iter().chain(&self.leaving).filter(is_due).map(|kept| Arc::clone(&kept.session)).collect();
         for session in due {
             let Some(end) = self.done(Command::RenewSession(session.session()), stopped, PATIENCE) else { continue };
-            match end {
-                Ok(_) => {}
-                // The master does not know it any more.
-                Err(refusal) if refusal.status == Status::SessionUnknown => session.lose(),
-                // Asked again at the next look.
-                Err(_) => continue,
+            // One that the master does not know any more. What it is too busy for is asked again after a third of the time, twice
+            // before it would be too late.
+            if end.is_err_and(|refusal| refusal.status == Status::SessionUnknown) {
+                session.lose();
             }
             let mut all = self.kept.iter_mut().chain(&mut self.leaving);
             if let Some(kept) = all.find(|kept| Arc::ptr_eq(&kept.session, &session)) {
