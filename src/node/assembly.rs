@@ -92,9 +92,13 @@ impl Node {
         let budget_out = Budget::new(configuration.budget_out_bytes);
         let pool = BufferPool::new((configuration.budget_in_bytes + configuration.budget_out_bytes) / KEPT_SHARE);
         // Taken before any directory is touched, and let in only when all is ready.
-        let taken = |error| NodeError::Listen { address: configuration.listen, error };
+        let taken = |error| NodeError::Listen { address: configuration.listen, flag: "--listen", error };
         let bound = Bound::to(configuration.listen).map_err(taken)?;
-        let http_taken = |error| NodeError::Listen { address: configuration.http, error };
+        let http_taken = |error| NodeError::Listen {
+            address: configuration.http,
+            flag: "--http or turn it off with --no-http",
+            error,
+        };
         let http_bound =
             configuration.http_enabled.then(|| Bound::to(configuration.http)).transpose().map_err(http_taken)?;
         let access_log = access_log(configuration, &clock, &metrics)?;

@@ -10,10 +10,12 @@ pub enum NodeError {
     #[error(transparent)]
     Disks(#[from] OpenError),
     /// The address cannot be listened on.
-    #[error("listen address {address}: {error}: choose a free address of this machine with --listen")]
+    #[error("listen address {address}: {error}: choose a free address of this machine with {flag}")]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// The option that names it.
+        flag: &'static str,
         /// What the system says.
         error: std::io::Error,
     },
