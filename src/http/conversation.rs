@@ -45,7 +45,7 @@ impl Conversation {
 
     fn begin(&mut self, head_bytes: usize, head: &Head<'_>) -> Decoded {
         let line = Line {
-            method: method_of(head.method),
+            method: head.method,
             is_head: head.method == Method::Head,
             is_old: head.version == Version::Http10,
             keep_alive: head.keep_alive,
@@ -97,10 +97,9 @@ impl Conversation {
         exchange.line.keep_alive &= !has_body;
         let answer = failure.bytes(&exchange.line, self.origin.clock.wall_ms());
         exchange.told = Told { status: Some(failure.status), is_whole: true, ..Told::default() };
-        let ends = has_body;
         self.current = Some(current);
         self.complete();
-        let arrival = if ends { Arrival::End(answer) } else { Arrival::Reply(answer) };
+        let arrival = if has_body { Arrival::End(answer) } else { Arrival::Reply(answer) };
         Decoded::Whole { head_bytes, arrival }
     }
 
@@ -308,17 +307,6 @@ fn is_plain(head: &Head<'_>) -> bool {
         && head.if_none_match.is_empty()
         && head.target.first() == Some(&b'/')
         && !head.target.contains(&b'?')
-}
-
-fn method_of(method: Method) -> HttpMethod {
-    match method {
-        Method::Get => HttpMethod::Get,
-        Method::Head => HttpMethod::Head,
-        Method::Put => HttpMethod::Put,
-        Method::Delete => HttpMethod::Delete,
-        Method::Post => HttpMethod::Post,
-        Method::Other => HttpMethod::Other,
-    }
 }
 
 #[cfg(test)]

@@ -93,8 +93,6 @@ struct Facts {
 impl Read {
     pub(super) fn new(what: What, conditions: Conditions, ranges: Option<Ranges>, query: Query, is_head: bool) -> Self {
         let query = (query != Query::default()).then(|| Box::new(query));
-        // RFC 9110, 14.2: a range is defined for GET only.
-        let ranges = ranges.filter(|_| !is_head);
         Self { what, conditions, ranges, query, is_head, keeps_as: None, stamp: None, state: State::Ask, tries: 0 }
     }
 

@@ -5,10 +5,10 @@
 //! chunk is on its way any more.
 //!
 //! ```text
-//! Receiving ──last byte, and all chunks stored──▶ Stored ──conditions need it──▶ Looking ──current facts──▶ Commit
-//!                                                  Stored ──else──▶ Commit ──commit──▶ Committing ──receipt──▶ (answered)
-//! Committing ──somebody else was faster, and conditions need it──▶ Stored again
-//! any ──failure──▶ Failed ──nothing on its way──▶ (answered; a body that was not read ends the connection)
+//! Receiving ──all is here and stored, conditions need it──▶ Looking ──they hold of what is there──▶ Commit ──▶ Committing
+//! Receiving ──all is here and stored──▶ Committing        Receiving ──an object is stored──▶ Ended (answered)
+//! Committing ──receipt──▶ Ended (answered)                Committing ──somebody else was faster, conditions need it──▶ Receiving
+//! any ──failure──▶ Failed ──body not read to its end, or nothing on its way──▶ Ended (answered; the former ends the connection)
 //! ```
 
 use super::conditions::{Conditions, Validators, Verdict, WriteCondition};

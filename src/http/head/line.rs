@@ -4,23 +4,8 @@
 
 use crate::http::bad::Bad;
 use crate::http::grammar::is_token;
-
-/// What is to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::http) enum Method {
-    /// Read.
-    Get,
-    /// Read, but send the head only.
-    Head,
-    /// Write.
-    Put,
-    /// Remove.
-    Delete,
-    /// Write, and say where.
-    Post,
-    /// A method that is known, and allowed nowhere here: 405.
-    Other,
-}
+/// A method that is known, and allowed nowhere here, is `Other`: 405.
+pub(in crate::http) use crate::metrics::HttpMethod as Method;
 
 /// The version of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
