@@ -42,8 +42,8 @@ const LAYERS: &str = "
 
 /// Tests may use any of these; the layers above hold for them too.
 const POWERS: &str = "
-    mio                    [net]
-    std::net::TcpListener  [net]
+    mio                    [net loadgen]              loadgen has event loops of its own
+    std::net::TcpListener  [net loadgen]              its echo server listens
     std::net::TcpStream    [net client loadgen]
     std::fs                [disk node cli loadgen]   files of data directories are disk's; node reads its configuration, cli and loadgen their user's files
     rustix::fs             [disk]

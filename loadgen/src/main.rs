@@ -8,7 +8,7 @@ mod connection;
 mod hold;
 mod objects;
 mod payload;
-mod report;
+mod print;
 mod run;
 mod tally;
 mod work;

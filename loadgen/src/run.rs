@@ -8,7 +8,7 @@ use crate::arguments::{Load, Sizes};
 use crate::connection::{self, GRACE, Receiver, Sender};
 use crate::objects::{self, Object};
 use crate::payload::Verifier;
-use crate::report;
+use crate::print;
 use crate::tally::Tally;
 use crate::work::{Task, Work};
 use larder::base::thread;
@@ -42,18 +42,18 @@ pub fn put(load: &Load) -> Result<Verdict, String> {
     if let Some(path) = &load.ids {
         objects::write(path, &outcome.stored)?;
     }
-    report::print(load, &outcome)
+    print::print(load, &outcome)
 }
 
 pub fn get(load: &Load) -> Result<Verdict, String> {
     let known = working_set(load)?;
-    report::print(load, &run(load, work(load, known, 100, 0, None))?)
+    print::print(load, &run(load, work(load, known, 100, 0, None))?)
 }
 
 pub fn mixed(load: &Load) -> Result<Verdict, String> {
     let known = working_set(load)?;
     // New objects have numbers of their own, whatever the working set is.
-    report::print(load, &run(load, work(load, known, load.reads, 1 << 32, None))?)
+    print::print(load, &run(load, work(load, known, load.reads, 1 << 32, None))?)
 }
 
 /// The objects of `--ids`, or new ones.

@@ -1,0 +1,1 @@
+//! RESP, as Redis speaks it.

@@ -1,0 +1,1 @@
+//! Event loops: connections, requests under way, times.

@@ -1,0 +1,1 @@
+//! What a server costs, and on what machine.

@@ -1,0 +1,1 @@
+//! Which object is asked for: uniform, zipf, latest, once.

@@ -1,0 +1,1 @@
+//! What kinds of request there are, and how often.

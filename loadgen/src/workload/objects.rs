@@ -1,0 +1,1 @@
+//! The objects that are known, and the ledger of them.
