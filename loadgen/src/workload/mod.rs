@@ -4,15 +4,19 @@
 //! come in the same order; each content is that of its key, so whoever knows the key can check it.
 
 pub mod keys;
+mod known;
 pub mod mix;
 pub mod objects;
 pub mod payload;
 pub mod random;
 pub mod sizes;
+mod stream;
 
 use larder::base::ids::ObjectId;
 use std::fmt;
+use std::io::Write;
 use std::str::FromStr;
+pub use stream::{Next, Share, Verdict, Workload, WorkloadPlan};
 
 /// The key of a content: seed of the run that made it, and number of the object in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,6 +36,11 @@ pub struct Object {
     pub bytes: u64,
     /// What the store calls it; `None` for stores that take our name.
     pub id: Option<ObjectId>,
+}
+
+/// Adds the name that the object of a key has in stores that take our names: `k<seed>-<number>`, 16 digits each.
+pub fn name(key: Key, into: &mut Vec<u8>) {
+    write!(into, "k{:016x}-{:016x}", key.seed, key.number).expect("a vector takes everything");
 }
 
 /// Kinds of request.
@@ -120,4 +129,11 @@ impl Step {
             _ => 0,
         }
     }
+}
+
+#[test]
+fn names_are_of_one_width() {
+    let mut text = Vec::new();
+    name(Key { seed: 0xC0FFEE, number: u64::MAX }, &mut text);
+    assert_eq!(text, b"k0000000000c0ffee-ffffffffffffffff");
 }
