@@ -11,12 +11,13 @@ use super::fields::{BadBody, Fields};
 use super::meta::{META_BYTES, encode_meta, parse_meta};
 use super::object::{OBJECT_ID_BYTES, encode_object_id};
 use crate::base::ids::ObjectId;
+use crate::base::limits::ATTRIBUTE_BYTES_MAX;
 use crate::request::{ByteRange, Meta};
 use bytes::Bytes;
 use std::ops::Range;
 
 /// Bytes of the body of a GET.
-pub(super) const GET_BYTES: usize = 40;
+pub const GET_BYTES: usize = 40;
 
 /// Flag: the whole object; the range fields say 0 and the largest number.
 const WHOLE: u8 = 1;
@@ -97,6 +98,40 @@ impl ContentHead {
     }
 }
 
+/// The fixed fields of a content head: what a reader of a stream needs, without memory of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContentFront {
+    /// The bytes of the object that are sent, in this frame and those that follow.
+    pub range: Range<u64>,
+    /// Bytes of content of the whole object.
+    pub size: u64,
+    /// Bytes of attributes behind these fields, before the content.
+    pub attribute_bytes: usize,
+}
+
+impl ContentFront {
+    /// Bytes of these fields.
+    pub const BYTES: usize = 16 + META_BYTES;
+
+    /// The fields at the front of a body, of which no more than [`BYTES`](Self::BYTES) need to be here.
+    ///
+    /// # Errors
+    /// [`BadBody`].
+    pub fn parse(front: &[u8]) -> Result<Self, BadBody> {
+        let mut fields = Fields::new("reply to GET", front);
+        let (start, length, size) = (fields.u64("range start")?, fields.u64("range length")?, fields.u64("size")?);
+        let end = start.checked_add(length).filter(|end| *end <= size);
+        let end = end.ok_or_else(|| fields.bad("range length", length, "a range that lies in the object"))?;
+        fields.skip::<24>()?;
+        let attribute_bytes = usize::from(fields.u16("attribute_bytes")?);
+        if attribute_bytes > ATTRIBUTE_BYTES_MAX {
+            return Err(fields.bad("attribute_bytes", attribute_bytes as u64, "0 to 4096"));
+        }
+        fields.skip::<6>()?;
+        Ok(Self { range: start..end, size, attribute_bytes })
+    }
+}
+
 /// The head of content of these bytes of an object.
 pub(super) fn encode_content_head(meta: &Meta, range: &Range<u64>) -> Vec<u8> {
     let mut body = Vec::with_capacity(16 + META_BYTES + meta.attributes.bytes().len());
@@ -142,6 +177,11 @@ mod tests {
         let (head, content) = ContentHead::parse(&body(95..100, b"12345")).unwrap();
         assert_eq!((head.meta, head.range, &content[..]), (meta.clone(), 95..100, &b"12345"[..]));
         assert!(ContentHead::parse(&body(95..100, b"123456")).is_err());
+        let front = ContentFront::parse(&body(95..100, b"12345")).unwrap();
+        assert_eq!(front, ContentFront { range: 95..100, size: 100, attribute_bytes: 6 });
+        assert_eq!(ContentFront::parse(&body(95..100, b"")[..ContentFront::BYTES]), Ok(front));
+        assert!(ContentFront::parse(&body(95..100, b"")[..ContentFront::BYTES - 1]).is_err());
+        assert!(ContentFront::parse(&body(95..101, b"")).is_err());
         assert!(ContentHead::parse(&body(95..101, b"")).is_err());
         assert!(ContentHead::parse(&body(0..100, b"").slice(..60)).is_err());
     }

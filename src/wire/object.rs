@@ -18,7 +18,7 @@ pub const DELETED_BYTES: usize = 4;
 
 /// The bytes of an object id.
 #[must_use]
-pub(super) fn encode_object_id(id: ObjectId) -> [u8; OBJECT_ID_BYTES] {
+pub fn encode_object_id(id: ObjectId) -> [u8; OBJECT_ID_BYTES] {
     let mut bytes = [0; OBJECT_ID_BYTES];
     bytes[..4].copy_from_slice(&id.volume.0.to_le_bytes());
     bytes[4..12].copy_from_slice(&id.sequence.0.to_le_bytes());

@@ -122,7 +122,11 @@ pub(super) fn encode_stored(stored: &Stored) -> [u8; STORED_BYTES] {
     bytes
 }
 
-pub(super) fn parse_stored(body: &[u8]) -> Result<Stored, BadBody> {
+/// The receipt in the body of a reply to PUT.
+///
+/// # Errors
+/// [`BadBody`].
+pub fn parse_stored(body: &[u8]) -> Result<Stored, BadBody> {
     let mut fields = Fields::new("reply to PUT", body);
     let id = fields.object_id()?;
     let durability = durability(&mut fields)?;
@@ -133,6 +137,7 @@ pub(super) fn parse_stored(body: &[u8]) -> Result<Stored, BadBody> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::ids::{Cookie, ObjectId, Sequence, VolumeId};
     use crate::request::Status;
 
     fn head() -> PutHead {
@@ -153,6 +158,15 @@ mod tests {
         assert_eq!(empty.payload_bytes, 0);
         assert_eq!(PutHead::parse(&bytes, 24 + 10).unwrap_err().status, Status::BadRequest);
         assert_eq!(PutHead::parse(&bytes[..23], 135).unwrap_err().status, Status::BadRequest);
+    }
+
+    #[test]
+    fn a_receipt_is_read_as_it_was_written() {
+        let id = ObjectId { volume: VolumeId(3), sequence: Sequence(0x1f), cookie: Cookie(5) };
+        let stored = Stored { id, size: 7, hash: ContentHash(9), durability: Durability::Memory };
+        let bytes = encode_stored(&stored);
+        assert_eq!(parse_stored(&bytes), Ok(stored));
+        assert!((0..bytes.len()).all(|end| parse_stored(&bytes[..end]).is_err()));
     }
 
     #[test]

@@ -52,6 +52,30 @@ struct Head {
     second_bytes: u16,
 }
 
+/// What stands before the path of a COMMIT of a file without content and attributes, without memory of its own.
+/// Missing directories are made, and what was there is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EmptyCommit {
+    /// Session, and number of the change in it.
+    pub id: Origin,
+    /// Bytes of the path that follows: 1 to 4096.
+    pub path_bytes: usize,
+}
+
+impl EmptyCommit {
+    /// Bytes of these fields.
+    pub const BYTES: usize = COMMIT_BYTES;
+
+    /// The fields; the path follows, and ends the body.
+    #[must_use]
+    pub fn encode(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let head = encode_head(self.id, PARENTS, Condition::Any, self.path_bytes, 0);
+        bytes[..HEAD_BYTES].copy_from_slice(&head);
+        bytes
+    }
+}
+
 pub(super) fn check(frame: &'static str, request: &ChangeRequest) -> Result<(), BadBody> {
     if request.id.session == 0 {
         return Err(Fields::new(frame, &[]).bad("session", 0, "the number of a session"));
@@ -204,21 +228,32 @@ fn flag(bit: u8, is_set: bool) -> u8 {
 
 fn head(id: Origin, flags: u8, condition: Condition, path: &NamePath, second: &[u8], list_bytes: usize) -> Vec<u8> {
     let path_bytes = path.as_str().len();
+    let mut body = Vec::with_capacity(COMMIT_BYTES + path_bytes + second.len() + list_bytes);
+    body.extend(encode_head(id, flags, condition, path_bytes, second.len()));
+    body
+}
+
+fn encode_head(
+    id: Origin,
+    flags: u8,
+    condition: Condition,
+    path_bytes: usize,
+    second_bytes: usize,
+) -> [u8; HEAD_BYTES] {
     let (condition, version) = match condition {
         Condition::Any => (ANY, 0),
         Condition::Absent => (ABSENT, 0),
         Condition::Version(version) => (VERSION, version),
     };
-    let mut body = Vec::with_capacity(COMMIT_BYTES + path_bytes + second.len() + list_bytes);
-    body.extend(id.session.to_le_bytes());
-    body.extend(id.number.to_le_bytes());
-    body.extend([flags, condition]);
-    body.extend(short(path_bytes));
-    body.extend(short(second.len()));
-    body.extend([0; 2]);
-    body.extend(version.to_le_bytes());
-    debug_assert_eq!(body.len(), HEAD_BYTES);
-    body
+    let mut bytes = [0; HEAD_BYTES];
+    bytes[..8].copy_from_slice(&id.session.to_le_bytes());
+    bytes[8..16].copy_from_slice(&id.number.to_le_bytes());
+    bytes[16] = flags;
+    bytes[17] = condition;
+    bytes[18..20].copy_from_slice(&short(path_bytes));
+    bytes[20..22].copy_from_slice(&short(second_bytes));
+    bytes[24..].copy_from_slice(&version.to_le_bytes());
+    bytes
 }
 
 fn with_runs(mut body: Vec<u8>, path: &NamePath, second: &[u8]) -> Vec<u8> {

@@ -12,7 +12,31 @@ use crate::base::limits::{FILE_CHUNKS_MAX, LOOKUP_CHUNKS_MAX};
 use crate::request::{Entry, Lookup};
 use crate::wire::object::OBJECT_ID_BYTES;
 
-const LOOKUP_BYTES: usize = 16;
+/// What stands before the path of a LOOKUP, without memory of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LookupHead {
+    /// The place of the first chunk to be told.
+    pub chunk_first: u32,
+    /// How many at most.
+    pub chunks_max: u32,
+    /// Bytes of the path that follows: at most 4096.
+    pub path_bytes: usize,
+}
+
+impl LookupHead {
+    /// Bytes of these fields.
+    pub const BYTES: usize = 16;
+
+    /// The fields; the path follows.
+    #[must_use]
+    pub fn encode(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        bytes[..4].copy_from_slice(&self.chunk_first.to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.chunks_max.to_le_bytes());
+        bytes[8..10].copy_from_slice(&short(self.path_bytes));
+        bytes
+    }
+}
 
 pub(super) fn check(lookup: &Lookup) -> Result<(), BadBody> {
     let fields = Fields::new("LOOKUP", &[]);
@@ -35,13 +59,9 @@ pub(super) fn parse(fields: &mut Fields<'_>) -> Result<Lookup, BadBody> {
 
 pub(super) fn encode(lookup: &Lookup) -> Vec<u8> {
     let path = lookup.path.as_str().as_bytes();
-    let mut body = Vec::with_capacity(LOOKUP_BYTES + path.len());
-    body.extend(lookup.chunk_first.to_le_bytes());
-    body.extend(lookup.chunks_max.to_le_bytes());
-    body.extend(short(path.len()));
-    body.extend([0; 6]);
-    body.extend(path);
-    body
+    let head =
+        LookupHead { chunk_first: lookup.chunk_first, chunks_max: lookup.chunks_max, path_bytes: path.len() }.encode();
+    [&head, path].concat()
 }
 
 pub(super) fn parse_answer(fields: &mut Fields<'_>) -> Result<Entry, BadBody> {

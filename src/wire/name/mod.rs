@@ -26,6 +26,8 @@ use super::fields::{BadBody, Fields};
 use super::object::OBJECT_ID_BYTES;
 use crate::base::limits::{ATTRIBUTE_BYTES_MAX, BODY_BYTES_MAX, CURSOR_BYTES_MAX, FILE_CHUNKS_MAX, PATH_BYTES_MAX};
 use crate::request::{Change, NameAnswer, NameOperation, Refusal};
+pub use change::EmptyCommit;
+pub use lookup::LookupHead;
 #[cfg(test)]
 pub(super) use tests::operations;
 

@@ -184,6 +184,26 @@ proptest! {
     }
 }
 
+#[test]
+fn heads_without_memory_are_those_of_the_requests() {
+    let path_bytes = "/a/b".len();
+    let id = Origin { session: 7, number: 9 };
+    let commit = request(Change::Commit {
+        path: path("/a/b"),
+        condition: Condition::Any,
+        parents: true,
+        modified_ms: None,
+        attributes: Attributes::default(),
+        chunks: vec![],
+    });
+    let body = [&EmptyCommit { id, path_bytes }.encode()[..], b"/a/b"].concat();
+    assert_eq!(parse_operation(Opcode::Commit, &body), Ok(commit));
+    let lookup = NameOperation::Lookup(Lookup { path: path("/a/b"), chunk_first: 3, chunks_max: 4 });
+    let head = LookupHead { chunk_first: 3, chunks_max: 4, path_bytes };
+    let body = [&head.encode()[..], b"/a/b"].concat();
+    assert_eq!(parse_operation(Opcode::Lookup, &body), Ok(lookup));
+}
+
 fn request(change: Change) -> NameOperation {
     NameOperation::Change(Box::new(ChangeRequest { id: Origin { session: 7, number: 9 }, change }))
 }
