@@ -4,6 +4,7 @@
 //! what was seen, `report` shows it.
 
 pub mod driver;
+pub mod echo;
 pub mod engine;
 pub mod record;
 pub mod report;

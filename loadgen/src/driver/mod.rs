@@ -3,12 +3,17 @@
 //! A worker's thread. Always: a driver allocates nothing a request; every request that was encoded is ended once by
 //! [`Sink::done`], or lost with its connection.
 
+#[cfg(test)]
+mod cuts;
 pub mod echo;
 pub mod http;
 pub mod larder;
+mod line;
 pub mod memcached;
 pub mod output;
+mod pending;
 pub mod resp;
+pub mod target;
 
 use crate::workload::{Step, Verb};
 use ::larder::base::ids::ObjectId;
@@ -47,6 +52,16 @@ pub trait Sink {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Garbage(pub String);
 
+impl Garbage {
+    /// What was expected, and the front of what came.
+    #[must_use]
+    pub fn instead_of(expected: &str, came: &[u8]) -> Self {
+        const SHOWN_BYTES: usize = 80;
+        let front = came.get(..SHOWN_BYTES).unwrap_or(came);
+        Self(format!("expected {expected}, came \"{}\"", front.escape_ascii()))
+    }
+}
+
 impl fmt::Display for Garbage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -67,7 +82,18 @@ pub trait Driver: fmt::Debug + Send {
     /// Whether the protocol has such requests.
     fn can(&self, verb: Verb) -> bool;
 
-    /// Adds a request. `slot` is free and below [`Driver::depth`].
+    /// Whether contents of answers are those that were put. If not, only their lengths can be checked.
+    fn has_contents(&self) -> bool {
+        true
+    }
+
+    /// Bytes of the largest content that a request can put.
+    fn content_bytes_max(&self) -> u64 {
+        u64::MAX
+    }
+
+    /// Adds a request that it [can](Driver::can), of at most [`Driver::content_bytes_max`]. `slot` is free and below
+    /// [`Driver::depth`].
     fn encode(&mut self, step: &Step, slot: Slot, output: &mut Output);
 
     /// Takes bytes from the front of `input`, and says how many; what it leaves is shown again with more behind it, and

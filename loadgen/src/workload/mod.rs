@@ -6,6 +6,7 @@
 pub mod keys;
 mod known;
 pub mod mix;
+pub mod name;
 pub mod objects;
 pub mod payload;
 pub mod random;
@@ -13,6 +14,7 @@ pub mod sizes;
 mod stream;
 
 use larder::base::ids::ObjectId;
+pub use name::name;
 use std::fmt;
 use std::io::Write;
 use std::str::FromStr;
