@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use super::{Driver, Garbage, Output, Reply, Sink, Slot};
+use crate::workload::random::Numbers;
 use crate::workload::{Key, Object, Step, Verb};
 use larder::base::ids::ObjectId;
 
@@ -81,6 +82,31 @@ pub(super) fn everywhere<D: Driver>(make: impl Fn() -> D, answer: &[u8]) -> Seen
     let bytes: Vec<&[u8]> = answer.chunks(1).collect();
     assert_eq!(feed(&mut make(), &bytes).as_ref(), Ok(&whole), "byte by byte");
     whole
+}
+
+/// A driver outlives whatever comes: an answer with a few bytes changed, cut somewhere. It ends the connection, or takes it
+/// as an answer, and never tells of a request twice.
+pub(super) fn survives<D: Driver>(make: impl Fn() -> D, answer: &[u8]) {
+    let mut refused = 0;
+    for seed in 0..3000 {
+        let mut numbers = Numbers::of(seed, SEED);
+        let mut place = || usize::try_from(numbers.below(answer.len() as u64)).unwrap();
+        let mut changed = answer.to_vec();
+        for _ in 0..=seed % 3 {
+            let at = place();
+            changed[at] = changed[place()] ^ u8::from(seed % 2 == 0);
+        }
+        let (front, back) = changed.split_at(place());
+        match feed(&mut make(), &[front, back]) {
+            Ok(seen) => {
+                let mut slots: Vec<u32> = seen.done.iter().map(|(slot, _)| *slot).collect();
+                slots.dedup();
+                assert_eq!(slots.len(), seen.done.len(), "{}", changed.escape_ascii());
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > 0, "not every change is fine");
 }
 
 /// Why a driver refuses an answer; the same whole and byte by byte.

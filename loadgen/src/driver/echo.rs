@@ -137,7 +137,7 @@ impl Driver for Echo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::cuts::{Seen, everywhere, feed, garbage, sent, step};
+    use crate::driver::cuts::{Seen, everywhere, feed, garbage, sent, step, survives};
 
     fn asked(verbs: &[Verb], bytes: u64) -> Echo {
         let mut driver = Echo::new(8);
@@ -169,6 +169,7 @@ mod tests {
         let verbs = [Verb::Put, Verb::Get, Verb::Range, Verb::Head, Verb::Delete];
         let answers = [answer(1, 48), answer(2, 56 + 9), answer(3, 56 + 5), answer(4, 40), answer(5, 4)].concat();
         let seen = everywhere(|| asked(&verbs, 9), &answers);
+        survives(|| asked(&verbs, 9), &answers);
         assert_eq!(seen.done, (0..5).map(|slot| (slot, Reply::Ok { id: None })).collect::<Vec<_>>());
         assert_eq!((seen.content(1), seen.content(2), seen.content(3)), (&[b'e'; 9][..], &[b'e'; 5][..], &[][..]));
         assert_eq!(everywhere(|| asked(&[Verb::Get], 0), &answer(1, 56)).done.len(), 1);

@@ -163,7 +163,7 @@ impl Driver for Memcached {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::cuts::{Seen, everywhere, feed, garbage, sent, step};
+    use crate::driver::cuts::{Seen, everywhere, feed, garbage, sent, step, survives};
 
     const NAME: &str = "k0000000000000007-0000000000000005";
 
@@ -202,6 +202,7 @@ mod tests {
         let empty = format!("VALUE {NAME} 0 0\r\n\r\nEND\r\n");
         let answers = format!("STORED\r\n{found}END\r\nHD\r\nEN\r\nDELETED\r\nNOT_FOUND\r\n{empty}");
         let seen = everywhere(make, answers.as_bytes());
+        survives(make, answers.as_bytes());
         let ok = Reply::Ok { id: None };
         let expected = [ok, ok, Reply::Missing, ok, Reply::Missing, ok, Reply::Missing, ok];
         assert_eq!(seen.done, (0..).zip(expected).collect::<Vec<_>>());

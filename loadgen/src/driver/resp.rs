@@ -201,7 +201,7 @@ fn first_word(error: &[u8]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::cuts::{Seen, everywhere, feed, garbage, sent, step};
+    use crate::driver::cuts::{Seen, everywhere, feed, garbage, sent, step, survives};
 
     fn asked(verbs: &[Verb]) -> (Resp, Vec<u8>) {
         let mut driver = Resp::new(8);
@@ -241,6 +241,7 @@ mod tests {
         let make = || asked(&verbs).0;
         let answers = b"+OK\r\n$4\r\n\r\n\r\n\r\n$-1\r\n$5\r\n34567\r\n:1\r\n:0\r\n$0\r\n\r\n$0\r\n\r\n";
         let seen = everywhere(make, answers);
+        survives(make, answers);
         let ok = Reply::Ok { id: None };
         let expected = [ok, ok, Reply::Missing, ok, ok, Reply::Missing, ok, Reply::Missing];
         assert_eq!(seen.done, (0..).zip(expected).collect::<Vec<_>>());

@@ -1,5 +1,5 @@
 use super::*;
-use crate::driver::cuts::{Seen, everywhere, feed, garbage, sent, step};
+use crate::driver::cuts::{Seen, everywhere, feed, garbage, sent, step, survives};
 use ::larder::base::ids::ObjectId;
 
 const OK: Reply = Reply::Ok { id: None };
@@ -59,6 +59,7 @@ fn answers_come_in_order_however_they_are_cut() {
         HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\n\r\n34567\
         HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone";
     let seen = everywhere(|| asked(&verbs), answers);
+    survives(|| asked(&verbs), answers);
     let expected = [OK, OK, OK, OK, OK, OK, Reply::Missing];
     assert_eq!(seen.done, (0..).zip(expected).collect::<Vec<_>>());
     assert_eq!((seen.content(1), seen.content(3), seen.content(5)), (&b"\r\n\r\n"[..], &b"abcde"[..], &b"34567"[..]));

@@ -1,5 +1,5 @@
 use super::*;
-use crate::driver::cuts::{SEED, Seen, everywhere, feed, garbage, sent, step};
+use crate::driver::cuts::{SEED, Seen, everywhere, feed, garbage, sent, step, survives};
 use ::larder::base::ids::{ClusterId, ContentHash, Cookie, NodeId, ObjectId, Sequence, VolumeId};
 use ::larder::base::limits::SESSION_GAPS_MAX;
 use ::larder::request::{
@@ -150,6 +150,7 @@ fn requests_are_what_a_node_reads() {
 fn content_comes_in_frames_and_pieces() {
     let whole = everywhere(|| get(10), &content(10, 0..10, &[b"0123456789"]));
     assert_eq!((whole.content(0), &whole.done[..]), (&b"0123456789"[..], &[(0, Reply::Ok { id: None })][..]));
+    survives(|| get(10), &content(10, 0..10, &[b"01234", b"56789"]));
     let frames = everywhere(|| get(10), &content(10, 0..10, &[b"", b"01234", b"56789", b""]));
     assert_eq!(frames, whole);
     let empty = everywhere(|| get(0), &content(0, 0..0, &[b""]));
