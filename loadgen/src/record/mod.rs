@@ -2,7 +2,11 @@
 //!
 //! Any thread; plain values. Always: everything that is needed to repeat the run is in it, and every figure names its unit.
 
+pub mod file;
 pub mod histogram;
+#[cfg(test)]
+pub mod made_up;
+pub mod summary;
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -222,6 +226,14 @@ pub struct Event {
     pub at_seconds: f64,
     /// What.
     pub what: String,
+}
+
+impl Requests {
+    /// Its histograms by name.
+    #[must_use]
+    pub fn histograms(&self) -> [(&'static str, &histogram::Encoded); 4] {
+        [("service", &self.service), ("response", &self.response), ("lag", &self.lag), ("refusal", &self.refusal)]
+    }
 }
 
 impl Record {
