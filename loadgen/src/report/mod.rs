@@ -4,6 +4,7 @@
 //! never reaches a terminal or a page as it is; no figure is shown as a number if it is none.
 
 pub mod comparison;
+pub mod html;
 pub mod line;
 pub mod text;
 pub mod units;
