@@ -146,7 +146,7 @@ fn pair<T>(a: &[T], b: &[T], value: impl Fn(&T) -> Option<f64>) -> (Vec<(f64, f6
     let mut pairs = Vec::new();
     for (a, b) in a.iter().zip(b) {
         let both = value(a).zip(value(b));
-        pairs.extend(both.filter(|(a, b)| a.is_finite() && b.is_finite() && *a > 0.0 && *b >= 0.0));
+        pairs.extend(both.filter(|(a, b)| *a > 0.0 && *b >= 0.0 && (b / a).is_finite()));
     }
     let left_out = a.len().max(b.len()) - pairs.len();
     (pairs, left_out)

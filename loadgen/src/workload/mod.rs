@@ -16,7 +16,6 @@ mod stream;
 use larder::base::ids::ObjectId;
 pub use name::name;
 use std::fmt;
-use std::io::Write;
 use std::str::FromStr;
 pub use stream::{Next, Share, Verdict, Workload, WorkloadPlan};
 
@@ -38,11 +37,6 @@ pub struct Object {
     pub bytes: u64,
     /// What the store calls it; `None` for stores that take our name.
     pub id: Option<ObjectId>,
-}
-
-/// Adds the name that the object of a key has in stores that take our names: `k<seed>-<number>`, 16 digits each.
-pub fn name(key: Key, into: &mut Vec<u8>) {
-    write!(into, "k{:016x}-{:016x}", key.seed, key.number).expect("a vector takes everything");
 }
 
 /// Kinds of request.

@@ -174,6 +174,17 @@ impl Workload {
         self.known.len()
     }
 
+    /// Those objects.
+    pub fn objects(&self) -> impl Iterator<Item = Object> + '_ {
+        (0..self.known.places()).filter_map(|place| self.known.at(place))
+    }
+
+    /// The request that the mix names first: what is said of requests that are never chosen is said of it.
+    #[must_use]
+    pub fn main_verb(&self) -> Verb {
+        self.plan.mix.verbs().next().unwrap_or_else(|| self.plan.mix.maker())
+    }
+
     fn next_preloaded(&mut self) -> Next {
         if self.preload.unsent == 0 {
             return Next::Wait;
