@@ -1,17 +1,20 @@
-//! Goal: what loadgen reports is what happened: counts, verdicts, and connections that are held.
+//! Goal: what loadgen reports is what happened, and it says so when something was wrong.
 //!
 //! Method: the program as a child, against a node on a disk in memory in the test's own process, whose counters tell the
-//! same story from the other side.
+//! same story from the other side; and against servers that misbehave.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
-use larder::disk::{Disk, MemoryDisk};
-use larder::node::{Configuration, Node};
+use larder::disk::MemoryDisk;
+use larder::io::Directory;
+use larder::node::{Configuration, MetaDirectory, Node};
+use loadgen::record::{Record, Requests, file};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 fn node() -> Node {
     let configuration = Configuration {
@@ -25,22 +28,46 @@ fn node() -> Node {
         connections_per_address_max: 50,
         ..Configuration::default()
     };
-    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
-    Node::start(&configuration, vec![disk], Arc::default()).unwrap()
+    let names: MetaDirectory = Box::new(|| Ok(Arc::new(MemoryDisk::new())));
+    let disk = Directory::of(Arc::new(MemoryDisk::new()));
+    Node::start_in(&configuration, vec![disk], Some(names), Arc::default()).unwrap()
 }
 
-fn spawn(node: &Node, arguments: &[&str]) -> Child {
+/// What a run of the program gave.
+struct Ran {
+    code: i32,
+    record: Option<Record>,
+    told: String,
+}
+
+impl Ran {
+    fn requests(&self, name: &str) -> Requests {
+        let record = self.record.as_ref().unwrap_or_else(|| panic!("no record: {}", self.told));
+        record.rounds[0].requests.get(name).cloned().unwrap_or_default()
+    }
+}
+
+fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
-    command.args(arguments).args(["--server", &node.address().to_string()]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program is built")
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
-/// Exit code, JSON, and what was told on standard error.
-fn run(node: &Node, arguments: &[&str]) -> (i32, Value, String) {
-    let ended = spawn(node, &[arguments, &["--json"]].concat()).wait_with_output().unwrap();
+fn run(arguments: &[&str]) -> Ran {
+    let ended = command(arguments).output().unwrap();
     let told = String::from_utf8(ended.stderr).unwrap();
-    let json = serde_json::from_slice(&ended.stdout).unwrap_or(Value::Null);
-    (ended.status.code().expect("no signal"), json, told)
+    Ran { code: ended.status.code().expect("no signal"), record: serde_json::from_slice(&ended.stdout).ok(), told }
+}
+
+fn run_on(node: &Node, arguments: &[&str]) -> Ran {
+    let target = node.address().to_string();
+    // The node takes so many connections of an address.
+    run(&[
+        arguments,
+        &["--json", "--target", &target],
+        if arguments.contains(&"audit") { &[] } else { &["--sources", "4"] },
+    ]
+    .concat())
 }
 
 fn at(value: &Value, path: &str) -> u64 {
@@ -50,95 +77,278 @@ fn at(value: &Value, path: &str) -> u64 {
 #[test]
 fn every_request_is_counted_once() {
     let node = node();
-    let (code, puts, told) = run(&node, &["put", "--count", "500", "--connections", "3", "--size", "0..20KiB"]);
-    assert_eq!((code, at(&puts, "/requests/put/ok"), at(&puts, "/requests/put/lost")), (0, 500, 0), "{told}");
-    assert_eq!(at(&node.status(), "/answers/ok"), 500);
+    let puts = run_on(&node, &["put-disk", "--count", "500", "--connections", "3", "--size", "0..20KiB"]);
+    let put = puts.requests("put");
+    assert_eq!((puts.code, put.ok, put.lost, put.service.decode().unwrap().len()), (0, 500, 0, 500), "{}", puts.told);
+    // What it asks of the node before and after a round is answered too.
+    let answers = at(&node.status(), "/answers/ok");
+    assert!((500..510).contains(&answers), "{answers}");
 
-    let (code, mixed, told) =
-        run(&node, &["mixed", "--objects", "20", "--count", "300", "--reads", "50", "--size", "1..600KiB"]);
-    assert_eq!(code, 0, "{told}");
-    assert_eq!(at(&mixed, "/requests/put/ok") + at(&mixed, "/requests/get/ok"), 300);
-    assert_eq!(at(&mixed, "/requests/get/wrong"), 0);
-    assert_eq!(at(&node.status(), "/answers/ok"), 820, "500, a working set of 20, and 300");
+    let mix = ["mixed", "--objects", "20", "--count", "600", "--size", "1..600KiB", "--threads", "2"];
+    let mixed = run_on(&node, &[&mix[..], &["--mix", "put=3,get=3,range=2,head=1,delete=1"]].concat());
+    assert_eq!(mixed.code, 0, "{}", mixed.told);
+    let answered = |name: &str| {
+        let requests = mixed.requests(name);
+        assert_eq!((requests.wrong, requests.lost), (0, 0), "{name}");
+        requests.ok + requests.refused.values().sum::<u64>()
+    };
+    let all = ["put", "get", "range", "head", "delete"].map(answered);
+    assert!(all.iter().all(|count| *count > 0), "{all:?}");
+    assert_eq!(all.iter().sum::<u64>(), 600);
+    assert_eq!(mixed.requests("get").verified, mixed.requests("get").ok);
     node.stop();
 }
 
 #[test]
-fn an_open_loop_keeps_its_rate_and_times_from_the_intended_moment() {
+fn an_open_loop_times_from_the_intended_moment() {
     let node = node();
-    let (code, gets, told) =
-        run(&node, &["get", "--objects", "10", "--count", "200", "--rate", "1000", "--connections", "2"]);
-    assert_eq!((code, at(&gets, "/requests/get/ok")), (0, 200), "{told}");
+    let arguments = ["get-hot", "--objects", "10", "--count", "200", "--connections", "2"];
+    let gets = run_on(&node, &[&arguments[..], &["--rate", "1000", "--arrivals", "constant"]].concat());
+    let get = gets.requests("get");
+    assert_eq!((gets.code, get.ok, get.shed), (0, 200, 0), "{}", gets.told);
     // The last request is meant for 199 ms after the first, and none leaves before it is meant to.
-    assert!(gets["seconds"].as_f64().unwrap() >= 0.199, "{gets}");
-    for quantile in ["p50", "p99", "max"] {
-        let of = |which: &str| at(&gets, &format!("/requests/get/{which}_us/{quantile}"));
-        assert!(of("response") >= of("service"), "{quantile}: {gets}");
+    assert!(gets.record.as_ref().unwrap().rounds[0].seconds >= 0.199);
+    let (service, response, lag) = (get.service.decode(), get.response.decode(), get.lag.decode());
+    let (service, response, lag) = (service.unwrap(), response.unwrap(), lag.unwrap());
+    assert_eq!((service.len(), response.len()), (200, 200));
+    assert!(lag.len() >= 200, "the time of a request that the count leaves out may have come");
+    for quantile in [0.5, 0.99, 1.0] {
+        assert!(response.value_at_quantile(quantile) >= service.value_at_quantile(quantile), "{quantile}");
     }
     node.stop();
 }
 
 #[test]
-fn wrong_content_is_seen() {
+fn a_ledger_is_audited_and_wrong_content_is_seen() {
     let node = node();
     let place = tempfile::tempdir().unwrap();
-    let ids = place.path().join("ids").display().to_string();
-    let (code, _, told) = run(&node, &["put", "--count", "10", "--ids", &ids]);
-    assert_eq!(code, 0, "{told}");
-    let (code, gets, _) = run(&node, &["get", "--ids", &ids, "--count", "100"]);
-    assert_eq!((code, at(&gets, "/requests/get/wrong")), (0, 0));
+    let ledger = place.path().join("ledger");
+    let ids = ledger.display().to_string();
+    let puts = run_on(&node, &["put-disk", "--count", "10", "--connections", "2", "--ledger", &ids]);
+    assert_eq!(puts.code, 0, "{}", puts.told);
+    let audited = run_on(&node, &["audit", "--ids", &ids, "--connections", "2"]);
+    assert_eq!((audited.code, audited.requests("get").verified), (0, 10), "{}", audited.told);
 
     // Object 7 is said to hold the content of object 8.
-    let text = std::fs::read_to_string(&ids).unwrap();
+    let text = std::fs::read_to_string(&ledger).unwrap();
     let wrong: String = text.lines().map(|line| line.replace("\t1\t7", "\t1\t8") + "\n").collect();
     assert_ne!(text, wrong);
-    std::fs::write(&ids, wrong).unwrap();
-    let (code, gets, _) = run(&node, &["get", "--ids", &ids, "--count", "200"]);
-    assert_eq!(code, 3);
-    let wrong = at(&gets, "/requests/get/wrong");
-    assert!((1..100).contains(&wrong), "{gets}");
+    std::fs::write(&ledger, &wrong).unwrap();
+    let audited = run_on(&node, &["audit", "--ids", &ids]);
+    assert_eq!(
+        (audited.code, audited.requests("get").wrong, audited.requests("get").ok),
+        (3, 1, 9),
+        "{}",
+        audited.told
+    );
+
+    // One that is not there is wrong too.
+    std::fs::write(&ledger, text + "1-ffff-0000000000000000\t5\t1\t99\n").unwrap();
+    let audited = run_on(&node, &["audit", "--ids", &ids]);
+    assert_eq!(
+        (audited.code, audited.requests("get").wrong, audited.requests("get").ok),
+        (3, 1, 10),
+        "{}",
+        audited.told
+    );
     node.stop();
 }
 
 #[test]
-fn an_object_that_is_gone_is_a_failure() {
+fn idle_connections_are_held_beside_those_that_work() {
+    let node = node();
+    let arguments = ["many-connections", "--idle", "90", "--connections", "2", "--objects", "5", "--seconds", "1"];
+    let gets = run_on(&node, &[&arguments[..], &["--warm-up", "1", "--at", "0.1:true"]].concat());
+    assert_eq!(gets.code % 4, 0, "{}", gets.told);
+    // Two that store, two that work, and those that ask for the status.
+    assert!(at(&node.status(), "/connections/accepted") >= 92, "{}", node.status());
+    let what: Vec<_> = gets.record.unwrap().events.into_iter().map(|event| event.what).collect();
+    assert!(what.iter().any(|what| what == "begun: true"), "{what:?}");
+    node.stop();
+}
+
+#[test]
+fn a_connection_for_each_request() {
+    let node = node();
+    let gets = run_on(&node, &["connect-storm", "--connections", "4", "--objects", "5", "--count", "100"]);
+    assert_eq!((gets.code, gets.requests("get").ok), (0, 100), "{}", gets.told);
+    assert!(at(&node.status(), "/connections/accepted") >= 100, "{}", node.status());
+    node.stop();
+}
+
+#[test]
+fn names_are_made_and_found() {
+    let node = node();
+    let made = run_on(&node, &["create", "--count", "100", "--connections", "2"]);
+    assert_eq!((made.code, made.requests("create").ok), (0, 100), "{}", made.told);
+    let found = run_on(&node, &["lookup", "--objects", "50", "--count", "200", "--connections", "2", "--seed", "2"]);
+    assert_eq!((found.code, found.requests("lookup").ok), (0, 200), "{}", found.told);
+    node.stop();
+}
+
+#[test]
+fn records_are_written_compared_and_shown() {
     let node = node();
     let place = tempfile::tempdir().unwrap();
-    let ids = place.path().join("ids").display().to_string();
-    std::fs::write(&ids, "1-ffff-0000000000000000\t5\t1\t1\n").unwrap();
-    let (code, gets, _) = run(&node, &["get", "--ids", &ids, "--count", "5"]);
-    assert_eq!((code, at(&gets, "/requests/get/refused/NOT_FOUND")), (1, 5));
+    let path = |name: &str| place.path().join(name).display().to_string();
+    let (out, html, target) = (path("run.json"), path("run.html"), node.address().to_string());
+    let ended = run_on(
+        &node,
+        &[
+            "get-hot",
+            "--objects",
+            "5",
+            "--connections",
+            "2",
+            "--count",
+            "2000",
+            "--rounds",
+            "3",
+            "--against",
+            &target,
+            "--out",
+            &out,
+            "--html",
+            &html,
+        ],
+    );
+    assert_eq!(ended.code % 4, 0, "{}", ended.told);
+    let against = format!("{out}.against");
+    for written in [&out, &against] {
+        let record = file::read(Path::new(written)).unwrap();
+        assert_eq!((record.rounds.len(), record.scenario.as_str()), (3, "get-hot"));
+        assert!(record.rounds.iter().all(|round| round.server.is_some()), "the node is in this very process");
+    }
+    assert!(std::fs::read_to_string(&html).unwrap().starts_with("<!doctype html>"));
+    let compared = command(&["compare", &out, &against, "--json", "--html", &path("both.html")]).output().unwrap();
+    let comparison: Value = serde_json::from_slice(&compared.stdout).unwrap();
+    assert_eq!(comparison["pairing"], "rounds");
+    assert_eq!(compared.status.code(), Some(3), "three pairs are too few for a verdict: {comparison}");
+    let shown = command(&["report", &out, "--html", &path("again.html")]).output().unwrap();
+    assert!(shown.status.success() && place.path().join("again.html").exists());
     node.stop();
 }
 
 #[test]
-fn connections_are_held_until_input_ends() {
-    let node = node();
-    let mut child = spawn(&node, &["hold", "--connections", "120", "--sources", "3"]);
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    output.read_line(&mut line).unwrap();
-    assert_eq!(line, "holding 120 connections\n");
-    assert_eq!(at(&node.status(), "/connections/open"), 120);
-    drop(child.stdin.take());
-    let mut rest = String::new();
-    output.read_to_string(&mut rest).unwrap();
-    assert_eq!((rest.as_str(), child.wait().unwrap().code()), ("120 of 120 are still open\n", Some(0)));
-
-    // The node learns of the closed ends in its own time.
-    let ends = Instant::now() + Duration::from_secs(60);
-    while at(&node.status(), "/connections/open") > 0 {
-        assert!(Instant::now() < ends, "connections stay open: {}", node.status());
-        std::thread::sleep(Duration::from_millis(1));
+fn what_cannot_be_done_is_refused_before_anything_is_asked() {
+    let place = tempfile::tempdir().unwrap();
+    let nonsense = place.path().join("sizes");
+    std::fs::write(&nonsense, "4096 many\n").unwrap();
+    let sizes = format!("file:{}", nonsense.display());
+    for (arguments, code, line) in [
+        (&["get-warm"][..], 2, "unrecognized subcommand"),
+        (&["get-hot", "--mix", "gets=1"], 2, "no such request"),
+        (&["put-disk", "--size", &sizes], 2, "sizes:1"),
+        (&["overload"], 2, "--rate is missing"),
+        (&["saturate", "nothing"], 2, "no such scenario"),
+        (&["get-hot", "--target", "127.0.0.1:1", "--quiet"], 1, "cannot connect"),
+        (&["get-hot", "--target", "gopher://127.0.0.1:1"], 2, "no such protocol"),
+        (&["audit", "--ids", "/nowhere/ledger", "--target", "127.0.0.1:1"], 1, "127.0.0.1:1"),
+        (&["compare", "/nowhere/a.json", "/nowhere/b.json"], 1, "/nowhere/a.json"),
+    ] {
+        let ran = run(arguments);
+        assert_eq!(ran.code, code, "{arguments:?}: {}", ran.told);
+        assert!(ran.told.contains(line), "{arguments:?}: {}", ran.told);
     }
-    let (code, _, told) = run_hold(&node, &["hold", "--connections", "60", "--sources", "1"]);
-    assert_eq!(code, 1);
-    assert!(told.contains("connection 50: ") && told.contains("Busy"), "{told}");
+}
+
+#[test]
+fn a_server_of_another_kind_is_told_from_a_slow_one() {
+    for words in ["220 mail.example ESMTP\r\n", ""] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = listener.local_addr().unwrap().to_string();
+        let serving = std::thread::spawn(move || {
+            // Those that only look at it, and the loads' until they give up.
+            while let Ok((mut stream, _)) = listener.accept() {
+                let mut byte = [0];
+                if words.is_empty() {
+                    continue;
+                }
+                if stream.write_all(words.as_bytes()).is_err() || stream.read(&mut byte).is_err() {
+                    continue;
+                }
+                if byte == *b"Q" {
+                    break;
+                }
+            }
+        });
+        let ran = run(&[
+            "get-hot",
+            "--target",
+            &target,
+            "--connections",
+            "2",
+            "--objects",
+            "5",
+            "--patience",
+            "1",
+            "--quiet",
+        ]);
+        assert_eq!(ran.code, 1, "{}", ran.told);
+        assert!(ran.told.contains(&target), "{}", ran.told);
+        if !words.is_empty() {
+            std::net::TcpStream::connect(&target).unwrap().write_all(b"Q").unwrap();
+            serving.join().unwrap();
+        }
+    }
+}
+
+#[test]
+fn too_few_descriptors_are_told() {
+    let node = node();
+    let line = "ulimit -n 20; exec \"$0\" \"$@\"";
+    let ended = Command::new("sh")
+        .args(["-c", line, env!("CARGO_BIN_EXE_loadgen"), "get-hot", "--connections", "40", "--objects", "5"])
+        .args(["--patience", "1", "--count", "100", "--sources", "4", "--target", &node.address().to_string()])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert_ne!(ended.status.code(), Some(0), "{told}");
+    assert!(told.contains("open files"), "{told}");
     node.stop();
 }
 
-fn run_hold(node: &Node, arguments: &[&str]) -> (i32, String, String) {
-    let ended = spawn(node, arguments).wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (ended.status.code().expect("no signal"), text(ended.stdout), text(ended.stderr))
+fn echo() -> (Child, String) {
+    let mut child = command(&["echo", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().rsplit(' ').next().unwrap().to_string();
+    (child, address)
+}
+
+#[test]
+fn a_server_that_stands_still_is_seen_by_those_who_would_have_come() {
+    let (mut server, address) = echo();
+    let stop = format!("0.2:kill -STOP {0}; sleep 0.5; kill -CONT {0}", server.id());
+    let target = format!("echo://{address}");
+    let arguments = ["get-hot", "--target", &target, "--objects", "10", "--connections", "4", "--depth", "4", "--json"];
+    let open = ["--rate", "2000", "--arrivals", "constant", "--seconds", "3", "--warm-up", "0.1", "--at", &stop];
+    let ran = run(&[&arguments[..], &open].concat());
+    let response = ran.requests("get").response.decode().unwrap();
+    // A sixth of the requests came while it stood still; hooks run once a second, so it may be a second late.
+    assert!(response.value_at_quantile(0.999) > 300_000_000, "{} ns", response.value_at_quantile(0.999));
+    let service = ran.requests("get").service.decode().unwrap();
+    assert!(service.value_at_quantile(0.5) < response.max(), "{}", ran.told);
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+#[test]
+fn a_run_that_loses_its_server_tells_what_it_had() {
+    let (mut server, address) = echo();
+    let target = format!("echo://{address}");
+    let kill = format!("0.5:kill -KILL {}", server.id());
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("run.json").display().to_string();
+    let arguments = ["get-hot", "--target", &target, "--objects", "10", "--connections", "4", "--patience", "1"];
+    let ran =
+        run(&[&arguments[..], &["--seconds", "30", "--warm-up", "0.1", "--at", &kill, "--json", "--out", &out]]
+            .concat());
+    assert_eq!(ran.code, 1, "{}", ran.told);
+    assert!(ran.told.contains("no connection for 1s"), "{}", ran.told);
+    let get = ran.requests("get");
+    assert!(get.ok > 0 && get.lost <= 4, "{} and {}", get.ok, get.lost);
+    let record = file::read(Path::new(&out)).unwrap();
+    assert!(record.events.iter().any(|event| event.what.contains("connection lost")), "{:?}", record.events);
+    server.wait().unwrap();
 }

@@ -1,0 +1,4 @@
+//! What bounds any server and any generator on this machine.
+
+pub mod codec;
+pub mod disk;
