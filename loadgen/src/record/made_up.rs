@@ -1,7 +1,7 @@
 //! Records for tests: of runs that could have been.
 
 use super::histogram::{Encoded, latencies};
-use super::{Cost, Doubt, Event, FORMAT, Machine, Point, Record, Requests, Round, Second, Target};
+use super::{Cost, DeviceWork, Doubt, Event, FORMAT, Machine, Point, Record, Requests, Round, Second, Target};
 use crate::workload::random::Numbers;
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
@@ -131,9 +131,9 @@ fn server(cpu_seconds: f64) -> Cost {
         busiest_thread_seconds: cpu_seconds * 0.81,
         threads: threads.map(|(name, share)| (name.to_string(), share * cpu_seconds)).into(),
         cpu_us_per_request: 7.1,
-        device_read_bytes: 0,
-        device_written_bytes: 5_400_000,
-        device_reads: 12,
+        read_bytes: 0,
+        dirtied_bytes: 5_400_000,
+        device: Some(DeviceWork { reads: 12, read_bytes: 49_152, writes: 1_300, written_bytes: 5_900_000 }),
         switches: 180_123,
         resident_bytes: 212_000_000,
         resident_bytes_max: 230_000_000,

@@ -169,11 +169,12 @@ pub struct Cost {
     /// CPU time of all threads for each request that was answered as asked, in microseconds.
     pub cpu_us_per_request: f64,
     /// Bytes that its reads took from devices.
-    pub device_read_bytes: u64,
-    /// Bytes that it had written to devices.
-    pub device_written_bytes: u64,
-    /// Reads that the device did, of all processes.
-    pub device_reads: u64,
+    pub read_bytes: u64,
+    /// Bytes of pages that it made dirty: an upper bound of what it had written. Kernels that keep files in large folios
+    /// count a whole one for a byte.
+    pub dirtied_bytes: u64,
+    /// What the device did under --data, if that was given.
+    pub device: Option<DeviceWork>,
     /// Context switches, of its own will and not.
     pub switches: u64,
     /// Resident memory at the end, in bytes, and at most.
@@ -182,6 +183,43 @@ pub struct Cost {
     pub resident_bytes_max: u64,
     /// Syncs of data that the server counted itself, if it tells.
     pub syncs: Option<u64>,
+}
+
+/// What a device did, for all processes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceWork {
+    /// Reads.
+    pub reads: u64,
+    /// Bytes in them.
+    pub read_bytes: u64,
+    /// Writes.
+    pub writes: u64,
+    /// Bytes in them.
+    pub written_bytes: u64,
+}
+
+impl DeviceWork {
+    /// Both, one after the other.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        self.with(other, u64::saturating_add)
+    }
+
+    /// What was done since.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        self.with(earlier, u64::saturating_sub)
+    }
+
+    fn with(self, other: Self, of: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            reads: of(self.reads, other.reads),
+            read_bytes: of(self.read_bytes, other.read_bytes),
+            writes: of(self.writes, other.writes),
+            written_bytes: of(self.written_bytes, other.written_bytes),
+        }
+    }
 }
 
 /// What was seen at one rate.

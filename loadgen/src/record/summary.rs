@@ -146,9 +146,12 @@ fn total<'a>(costs: impl Iterator<Item = &'a Cost>, ok: u64) -> Option<Cost> {
             *sum.threads.entry(name.clone()).or_default() += seconds;
         }
         sum.cpu_us_per_request = cost.cpu_us_per_request;
-        sum.device_read_bytes = sum.device_read_bytes.saturating_add(cost.device_read_bytes);
-        sum.device_written_bytes = sum.device_written_bytes.saturating_add(cost.device_written_bytes);
-        sum.device_reads = sum.device_reads.saturating_add(cost.device_reads);
+        sum.read_bytes = sum.read_bytes.saturating_add(cost.read_bytes);
+        sum.dirtied_bytes = sum.dirtied_bytes.saturating_add(cost.dirtied_bytes);
+        sum.device = match (sum.device, cost.device) {
+            (Some(sum), Some(more)) => Some(sum.and(more)),
+            (sum, more) => sum.or(more),
+        };
         sum.switches = sum.switches.saturating_add(cost.switches);
         sum.resident_bytes = cost.resident_bytes;
         sum.resident_bytes_max = sum.resident_bytes_max.max(cost.resident_bytes_max);

@@ -139,11 +139,19 @@ fn cost(server: &Cost, summary: &Summary) -> String {
         text += &format!("  threads   {}{others}\n", printable(&named.collect::<Vec<_>>().join(", ")));
     }
     text += &format!(
-        "  device    {} read, {} written, {} reads of all processes\n",
-        bytes(server.device_read_bytes as f64),
-        bytes(server.device_written_bytes as f64),
-        count(server.device_reads),
+        "  files     {} read from devices, at most {} dirtied\n",
+        bytes(server.read_bytes as f64),
+        bytes(server.dirtied_bytes as f64),
     );
+    if let Some(device) = server.device {
+        text += &format!(
+            "  device    {} read in {} reads, {} written in {} writes, for all processes\n",
+            bytes(device.read_bytes as f64),
+            count(device.reads),
+            bytes(device.written_bytes as f64),
+            count(device.writes),
+        );
+    }
     if let Some(syncs) = server.syncs {
         text += &format!("  syncs     {}\n", count(syncs));
     }

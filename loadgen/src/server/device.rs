@@ -3,6 +3,7 @@
 //! The thread that reports. Always: its figures are of all processes, so they are only the server's where nothing else reads.
 
 use super::{Unreadable, files, text};
+use crate::record::DeviceWork;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -51,18 +52,18 @@ impl Device {
         }
     }
 
-    /// Reads that it has done.
+    /// What it has done.
     ///
     /// # Errors
     /// The file of devices cannot be read, or has it no longer.
-    pub fn reads(&self) -> Result<u64, Unreadable> {
+    pub fn work(&self) -> Result<DeviceWork, Unreadable> {
         let path = Path::new(DISKSTATS);
-        files::device_reads(&text(path)?, self.major, self.minor)
+        files::device_work(&text(path)?, self.major, self.minor)
             .ok_or_else(|| Unreadable::garbled(path, &format!("device {}:{}", self.major, self.minor)))
     }
 
     fn is_in(self, stats: &str) -> bool {
-        files::device_reads(stats, self.major, self.minor).is_some()
+        files::device_work(stats, self.major, self.minor).is_some()
     }
 }
 
@@ -78,5 +79,5 @@ fn a_path_without_a_device_is_told() {
     assert!(error.starts_with("/proc: cannot read: want a path on a block device"), "{error}");
     assert!(Device::under(Path::new("/nowhere")).unwrap_err().to_string().starts_with("/nowhere: cannot read"));
     let gone = Device { major: 4095, minor: 77 };
-    assert!(gone.reads().unwrap_err().to_string().ends_with("want device 4095:77"));
+    assert!(gone.work().unwrap_err().to_string().ends_with("want device 4095:77"));
 }

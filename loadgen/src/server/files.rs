@@ -1,6 +1,7 @@
 //! What the files of `/proc` say. Pure functions of their texts; `None`: the text is not of that kind.
 
 use super::reading::Times;
+use crate::record::DeviceWork;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A socket that listens, of `/proc/net/tcp` or `tcp6`.
@@ -97,14 +98,24 @@ pub(super) fn io(text: &str) -> Option<(u64, u64)> {
     Some((value(text, "read_bytes")?.parse().ok()?, value(text, "write_bytes")?.parse().ok()?))
 }
 
-/// Of `/proc/diskstats`: reads that a device has done.
-pub(super) fn device_reads(text: &str, major: u32, minor: u32) -> Option<u64> {
+/// Of `/proc/diskstats`: what a device has done. Its sectors are of 512 bytes, whatever those of the device are.
+pub(super) fn device_work(text: &str, major: u32, minor: u32) -> Option<DeviceWork> {
     text.lines().find_map(|line| {
-        let mut fields = line.split_whitespace();
-        let is_it = fields.next()?.parse() == Ok(major) && fields.next()?.parse() == Ok(minor);
-        if is_it { fields.nth(1)?.parse().ok() } else { None }
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
+        if (number(0)?, number(1)?) != (major.into(), minor.into()) {
+            return None;
+        }
+        Some(DeviceWork {
+            reads: number(3)?,
+            read_bytes: number(5)?.saturating_mul(SECTOR_BYTES),
+            writes: number(7)?,
+            written_bytes: number(9)?.saturating_mul(SECTOR_BYTES),
+        })
     })
 }
+
+const SECTOR_BYTES: u64 = 512;
 
 /// Of `/proc/self/mountinfo`: what is mounted where files have this device number.
 pub(super) fn mount_source(text: &str, major: u32, minor: u32) -> Option<&str> {
@@ -215,10 +226,11 @@ mod tests {
 
     #[test]
     fn devices_and_mounts() {
-        let text =
-            "   7       0 loop0 347184 5761 116469966 308988\n 254       0 vda 4452315 81386 258099122 8110391\n";
-        assert_eq!([device_reads(text, 254, 0), device_reads(text, 7, 0)], [Some(4_452_315), Some(347_184)]);
-        assert_eq!([device_reads(text, 254, 1), device_reads("", 254, 0)], [None; 2]);
+        let text = "   7       0 loop0 347184 5761 1164 308988 1 2 3 4\n 254       0 vda 44 8 10 81 70 5 20 9 0\n";
+        let work = DeviceWork { reads: 44, read_bytes: 5_120, writes: 70, written_bytes: 10_240 };
+        assert_eq!(device_work(text, 254, 0), Some(work));
+        assert_eq!(device_work(text, 7, 0).map(|work| work.reads), Some(347_184));
+        assert_eq!([device_work(text, 254, 1), device_work("", 254, 0)], [None; 2]);
         let text =
             "22 27 0:21 / /proc rw,relatime - proc proc rw\n29 1 0:35 /sub /data rw shared:1 - btrfs /dev/vdb rw,x=1\n";
         assert_eq!(mount_source(text, 0, 35), Some("/dev/vdb"));

@@ -149,7 +149,7 @@ impl Meter {
             written_bytes: sum(|process| process.written_bytes),
             resident_bytes: sum(|process| process.resident_bytes),
             resident_bytes_max: sum(|process| process.resident_bytes_max),
-            device_reads: self.device.as_ref().map_or(Ok(0), Device::reads)?,
+            device: self.device.as_ref().map(Device::work).transpose()?,
         })
     }
 }

@@ -4,7 +4,7 @@
 //! ended is in it.
 
 use super::Pid;
-use crate::record::Cost;
+use crate::record::{Cost, DeviceWork};
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
@@ -71,8 +71,8 @@ pub struct Reading {
     pub resident_bytes: u64,
     /// The most that was resident.
     pub resident_bytes_max: u64,
-    /// Reads that the watched device did, for all processes; 0 if none is watched.
-    pub device_reads: u64,
+    /// What the watched device did, for all processes.
+    pub device: Option<DeviceWork>,
 }
 
 impl Reading {
@@ -90,9 +90,9 @@ impl Reading {
             busiest_thread_seconds: seconds(busiest_ns),
             threads: by_name.into_iter().map(|(name, times)| (name.to_string(), seconds(times.cpu_ns))).collect(),
             cpu_us_per_request: 0.0,
-            device_read_bytes: self.read_bytes.saturating_sub(earlier.read_bytes),
-            device_written_bytes: self.written_bytes.saturating_sub(earlier.written_bytes),
-            device_reads: self.device_reads.saturating_sub(earlier.device_reads),
+            read_bytes: self.read_bytes.saturating_sub(earlier.read_bytes),
+            dirtied_bytes: self.written_bytes.saturating_sub(earlier.written_bytes),
+            device: self.device.zip(earlier.device).map(|(now, before)| now.since(before)),
             switches: all.switches,
             resident_bytes: self.resident_bytes,
             resident_bytes_max: self.resident_bytes_max,

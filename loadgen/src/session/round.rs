@@ -12,6 +12,8 @@ use crate::server::{Meter, Reading};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Seconds of workers end at about this distance.
+const TICK: Duration = Duration::from_secs(1);
 /// Lines about connections that a record keeps.
 const EVENTS_MAX: usize = 200;
 
@@ -121,7 +123,8 @@ impl<'a> Seen<'a> {
                 for told in self.watching.hooks.due(tick.at.saturating_sub(from)) {
                     self.event(from, tick.at, told);
                 }
-                let enough = self.watching.seconds.is_some_and(|seconds| tick.at.saturating_sub(from) >= seconds);
+                let measured = tick.at.saturating_sub(from) + TICK / 2;
+                let enough = self.watching.seconds.is_some_and(|seconds| measured >= seconds);
                 if enough || tick.is_last {
                     self.end(from, if counts { tick.at } else { self.before.min(tick.at) });
                     control.stop();

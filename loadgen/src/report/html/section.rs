@@ -135,13 +135,19 @@ fn server(summary: &Summary) -> String {
         vec!["CPU time in all".to_string(), format!("{} s", digits(cost.cpu_seconds))],
         vec!["ready and waiting for a processor".to_string(), format!("{} s", digits(cost.wait_seconds))],
         vec!["busiest thread".to_string(), format!("{} s", digits(cost.busiest_thread_seconds))],
-        vec!["read from devices".to_string(), bytes(cost.device_read_bytes as f64)],
-        vec!["written to devices".to_string(), bytes(cost.device_written_bytes as f64)],
-        vec!["reads of the device, of all processes".to_string(), count(cost.device_reads)],
+        vec!["read from devices".to_string(), bytes(cost.read_bytes as f64)],
+        vec!["made dirty, at most".to_string(), bytes(cost.dirtied_bytes as f64)],
         vec!["context switches".to_string(), count(cost.switches)],
         vec!["resident at the end".to_string(), bytes(cost.resident_bytes as f64)],
         vec!["resident at most".to_string(), bytes(cost.resident_bytes_max as f64)],
     ];
+    if let Some(device) = cost.device {
+        let row = |what: &str, number, volume: u64| {
+            vec![what.to_string(), format!("{}, {}", count(number), bytes(volume as f64))]
+        };
+        rows.push(row("reads of the device, for all processes", device.reads, device.read_bytes));
+        rows.push(row("writes of the device, for all processes", device.writes, device.written_bytes));
+    }
     rows.extend(cost.syncs.map(|syncs| vec!["syncs of data".to_string(), count(syncs)]));
     table("The server", &["what it took", "in all rounds"], &rows)
 }
