@@ -194,7 +194,7 @@ impl Pieces for OneMore {
 fn piece(content: &'static [u8]) -> Piece {
     // In two parts, as content that spans blocks is.
     let (a, b) = content.split_at(content.len() / 2);
-    Piece { parts: vec![Bytes::from_static(a), Bytes::from_static(b)], room: None }
+    Piece { parts: vec![Bytes::from_static(a), Bytes::from_static(b)].into(), room: None }
 }
 
 fn content(range: std::ops::Range<u64>, first: &'static [u8]) -> Answer {
@@ -367,7 +367,7 @@ fn read(header: &Header, body: &Bytes) -> Request {
             let payload = Payload::of(body.slice(head.payload_start()..));
             head.operation(body.slice(PutHead::BYTES..head.payload_start()), payload)
         }
-        opcode => operation_of(opcode, body.clone()),
+        opcode => operation_of(opcode, body),
     };
     match operation.unwrap() {
         Operation::Ping(bytes) => Request::Ping(bytes),

@@ -6,8 +6,12 @@
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Content in order, in parts. All small content is one part, which needs no list.
+pub type Parts = SmallVec<[Bytes; 1]>;
 
 const SMALLEST: usize = 4 << 10;
 const MAPPED_FROM: usize = 64 << 10;

@@ -89,6 +89,12 @@ pub const READ_STARVED_BYTES: usize = 256;
 /// Parts of one gathered write (the kernel's IOV_MAX).
 pub const GATHER_PARTS_MAX: usize = 1024;
 
+/// Places of a connection's output that are kept for its next replies: those of a pipeline of 64 heads and contents.
+pub const KEPT_PARTS: usize = 128;
+
+/// Bytes for copied heads that are kept in the same way.
+pub const KEPT_COPIED_BYTES: usize = 16 << 10;
+
 /// Bytes of one gathered write.
 pub const GATHER_BYTES_MAX: usize = 512 << 10;
 

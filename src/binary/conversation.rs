@@ -6,6 +6,7 @@
 
 use super::OF_THE_CONNECTION;
 use super::incoming::Incoming;
+use crate::base::limits::BODY_FREE_BYTES_MAX;
 use crate::net::{Arrival, Body, Decoded, Output, Protocol, Tag};
 use crate::request::{Answer, Limits, Refusal, Status};
 use crate::wire::{
@@ -27,11 +28,11 @@ impl Conversation {
         Self { limits, greeted: false, incoming: None }
     }
 
-    fn known(&mut self, header: Header) -> Decoded {
+    fn known(&mut self, header: Header, behind: &[u8]) -> Decoded {
         let opcode = Opcode::of_code(header.opcode);
         if !self.greeted && opcode != Some(Opcode::Hello) {
             let refusal = Refusal::new(Status::BadRequest, "the first frame of a connection is a HELLO");
-            return whole(Arrival::End(encode_refusal(ReplyTo::request(&header), &refusal).head));
+            return whole(Arrival::End(refusal_of(ReplyTo::request(&header), &refusal)));
         }
         let Some(opcode) = opcode else {
             let detail = format!("opcode {:#04x} is unknown to this node", header.opcode);
@@ -41,6 +42,11 @@ impl Conversation {
                 header.body_bytes,
             );
         };
+        let body_bytes = header.body_bytes as usize;
+        if let Some(body) = behind.get(..body_bytes).filter(|body| is_read_at_once(opcode, body)) {
+            let arrival = operation_here(&header, opcode, body);
+            return Decoded::Whole { head_bytes: HEADER_BYTES + body_bytes, arrival };
+        }
         let incoming = Incoming::wanted(header, opcode);
         if header.body_bytes == 0 {
             return whole(self.end_of_frame(incoming, Body { bytes: Bytes::new(), room: None }));
@@ -52,7 +58,7 @@ impl Conversation {
     fn broken(&mut self, error: &HeaderError) -> Decoded {
         let to = ReplyTo::refused(error);
         if error.ends_connection() {
-            return whole(Arrival::End(encode_refusal(to, &error.refusal()).head));
+            return whole(Arrival::End(refusal_of(to, &error.refusal())));
         }
         self.refused(to, error.refusal(), error.body_bytes())
     }
@@ -88,7 +94,7 @@ impl Conversation {
         }
         let operation = match put {
             Some(put) => put.operation(body)?,
-            None => operation_of(opcode, body.bytes)?,
+            None => operation_of(opcode, &body.bytes)?,
         };
         Ok(Arrival::Request { tag: tag_of(to), operation, deadline_ms: header.deadline_ms })
     }
@@ -102,15 +108,15 @@ impl Conversation {
         log::debug!("binary: a connection of {:?}", hello.name);
         self.greeted = true;
         let welcome = Welcome { version, limits: *self.limits };
-        Ok(Arrival::Reply(encode_welcome(to, &welcome).head))
+        Ok(Arrival::Reply(encode_welcome(to, &welcome).head.into_vec().into()))
     }
 }
 
 impl Protocol for Conversation {
     fn decode(&mut self, input: &[u8]) -> Decoded {
-        let Some(head) = input.first_chunk::<HEADER_BYTES>() else { return Decoded::More };
+        let Some((head, behind)) = input.split_first_chunk::<HEADER_BYTES>() else { return Decoded::More };
         match Header::parse_request(head) {
-            Ok(header) => self.known(header),
+            Ok(header) => self.known(header, behind),
             Err(error) => self.broken(&error),
         }
     }
@@ -138,7 +144,7 @@ impl Protocol for Conversation {
 
     fn encode(&mut self, tag: Tag, answer: Answer, last: bool, output: &mut Output) {
         let reply = encode_answer(to_of(tag), answer, !last);
-        output.push(reply.head);
+        output.push_head(reply.head);
         for part in reply.parts {
             output.push(part);
         }
@@ -146,8 +152,28 @@ impl Protocol for Conversation {
     }
 
     fn last_words(&mut self, refusal: &Refusal, output: &mut Output) {
-        output.push(encode_refusal(OF_THE_CONNECTION, refusal).head);
+        output.push_head(encode_refusal(OF_THE_CONNECTION, refusal).head);
     }
+}
+
+/// Whether a request is made of a body where it was read: it is small, needs no room, and nothing of it is kept.
+fn is_read_at_once(opcode: Opcode, body: &[u8]) -> bool {
+    body.len() <= BODY_FREE_BYTES_MAX && !matches!(opcode, Opcode::Hello | Opcode::Put)
+}
+
+/// The request of a frame that is all here.
+fn operation_here(header: &Header, opcode: Opcode, body: &[u8]) -> Arrival {
+    let tag = tag_of(ReplyTo::request(header));
+    let checked = header.check_body(header.checksum_kind.checksum(body));
+    match checked.and_then(|()| operation_of(opcode, body)) {
+        Ok(operation) => Arrival::Request { tag, operation, deadline_ms: header.deadline_ms },
+        Err(refusal) => Arrival::Refused { tag, refusal },
+    }
+}
+
+/// The whole frame of a refusal, which has no content.
+pub(super) fn refusal_of(to: ReplyTo, refusal: &Refusal) -> Bytes {
+    encode_refusal(to, refusal).head.into_vec().into()
 }
 
 fn whole(arrival: Arrival) -> Decoded {
@@ -193,9 +219,20 @@ mod tests {
         conversation
     }
 
-    /// Gives it a whole frame as a connection does, the body in pieces; says how large the body was.
+    /// Gives it a whole frame as a connection does; says how large the body was.
     fn take(conversation: &mut Conversation, frame: &[u8]) -> (usize, Arrival) {
-        let Decoded::Body { head_bytes, body_bytes, keep: true } = conversation.decode(frame) else {
+        match conversation.decode(frame) {
+            Decoded::Whole { head_bytes, arrival } => {
+                assert_eq!(head_bytes, frame.len());
+                (head_bytes - HEADER_BYTES, arrival)
+            }
+            _ => take_slowly(conversation, frame),
+        }
+    }
+
+    /// The same when the body comes behind the head, in pieces.
+    fn take_slowly(conversation: &mut Conversation, frame: &[u8]) -> (usize, Arrival) {
+        let Decoded::Body { head_bytes, body_bytes, keep: true } = conversation.decode(&frame[..HEADER_BYTES]) else {
             panic!("a frame with a body");
         };
         let body = &frame[head_bytes..head_bytes + body_bytes];
@@ -229,12 +266,14 @@ mod tests {
         ] {
             let operation = commit(chunks, path);
             let frame = Request::Name(operation.clone()).encode(ChecksumKind::Crc32c, 9, 700).concat();
-            let (body_bytes, arrival) = take(&mut conversation, &frame);
-            assert!(bounds.contains(&body_bytes), "{body_bytes}");
-            let Arrival::Request { tag, operation: Operation::Name(found), deadline_ms: 700 } = arrival else {
-                panic!("a commit of {chunks} chunks was not taken");
-            };
-            assert_eq!((tag.correlation, found), (9, operation));
+            for take in [take, take_slowly] {
+                let (body_bytes, arrival) = take(&mut conversation, &frame);
+                assert!(bounds.contains(&body_bytes), "{body_bytes}");
+                let Arrival::Request { tag, operation: Operation::Name(found), deadline_ms: 700 } = arrival else {
+                    panic!("a commit of {chunks} chunks was not taken");
+                };
+                assert_eq!((tag.correlation, &found), (9, &operation));
+            }
         }
     }
 
@@ -245,9 +284,22 @@ mod tests {
         let mut bad = good.clone();
         let at = bad.windows(4).position(|bytes| bytes == b"/a/b").unwrap();
         bad[at + 1] = b'/';
-        let (_, arrival) = take(&mut conversation, &bad);
-        assert!(matches!(&arrival, Arrival::Refused { refusal, .. } if refusal.status == Status::BadPath));
-        assert!(matches!(take(&mut conversation, &good), (_, Arrival::Request { .. })));
+        for take in [take, take_slowly] {
+            let (_, arrival) = take(&mut conversation, &bad);
+            assert!(matches!(&arrival, Arrival::Refused { refusal, .. } if refusal.status == Status::BadPath));
+            assert!(matches!(take(&mut conversation, &good), (_, Arrival::Request { .. })));
+        }
+    }
+
+    #[test]
+    fn a_small_body_is_checked_wherever_it_is_read() {
+        let mut conversation = greeted();
+        let mut frame = Request::Name(commit(1, "/a/b")).encode(ChecksumKind::Crc32c, 9, 0).concat();
+        *frame.last_mut().unwrap() ^= 1;
+        for take in [take, take_slowly] {
+            let (_, arrival) = take(&mut conversation, &frame);
+            assert!(matches!(&arrival, Arrival::Refused { refusal, .. } if refusal.status == Status::ChecksumMismatch));
+        }
     }
 
     #[test]

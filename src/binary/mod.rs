@@ -5,7 +5,7 @@ mod incoming;
 
 use crate::net::{Guest, Peer, Protocol};
 use crate::request::{Limits, Refusal};
-use crate::wire::{ChecksumKind, ReplyTo, encode_refusal};
+use crate::wire::{ChecksumKind, ReplyTo};
 use bytes::Bytes;
 use conversation::Conversation;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ impl Guest for Binary {
     }
 
     fn turn_away(&self, refusal: &Refusal) -> Bytes {
-        encode_refusal(OF_THE_CONNECTION, refusal).head
+        conversation::refusal_of(OF_THE_CONNECTION, refusal)
     }
 }
 

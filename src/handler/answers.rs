@@ -11,11 +11,28 @@ const FAILED: &str = "the disk of this object reported an error; see the node's 
 const EXPIRED: &str = "the deadline passed before the disk took the request";
 const FULL: &str = "the disk is full; nothing was stored";
 
+/// The memory of the facts that were told last: used again when nobody has them any more, which is mostly so once an
+/// answer is encoded.
+#[derive(Debug, Default)]
+pub(super) struct Metas(Option<Arc<Meta>>);
+
+impl Metas {
+    fn share(&mut self, meta: Meta) -> Arc<Meta> {
+        if let Some(shared) = &mut self.0
+            && let Some(place) = Arc::get_mut(shared)
+        {
+            *place = meta;
+            return Arc::clone(shared);
+        }
+        Arc::clone(self.0.insert(Arc::new(meta)))
+    }
+}
+
 /// The answer to a read that has ended; what is left of it is fetched from `source`.
-pub(super) fn of_read(end: ReadEnd, source: &Arc<Source>) -> Answer {
+pub(super) fn of_read(end: ReadEnd, source: &Arc<Source>, metas: &mut Metas) -> Answer {
     match end {
-        ReadEnd::Opened(opened) => match meta_of(&opened.head) {
-            Some(meta) => content(*opened, meta, source),
+        ReadEnd::Opened(opened) => match meta_of(&opened.head).map(|meta| metas.share(meta)) {
+            Some(meta) => content(opened, meta, source),
             None => Answer::refused(Status::Damaged, DAMAGED),
         },
         other => of_no_read(&other),
@@ -23,11 +40,12 @@ pub(super) fn of_read(end: ReadEnd, source: &Arc<Source>) -> Answer {
 }
 
 /// The answer to a read of a head.
-pub(super) fn of_stat(end: ReadEnd) -> Answer {
+pub(super) fn of_stat(end: ReadEnd, metas: &mut Metas) -> Answer {
     match end {
-        ReadEnd::Opened(opened) => {
-            meta_of(&opened.head).map_or_else(|| Answer::refused(Status::Damaged, DAMAGED), Answer::Stat)
-        }
+        ReadEnd::Opened(opened) => match meta_of(&opened.head) {
+            Some(meta) => Answer::Stat(metas.share(meta)),
+            None => Answer::refused(Status::Damaged, DAMAGED),
+        },
         other => of_no_read(&other),
     }
 }
@@ -47,7 +65,7 @@ fn of_no_read(end: &ReadEnd) -> Answer {
 
 fn content(opened: Opened, meta: Arc<Meta>, source: &Arc<Source>) -> Answer {
     let Opened { range, parts, room, rest, .. } = opened;
-    let rest = rest.map(|reading| Box::new(Rest::new(reading, Arc::clone(source))) as _);
+    let rest = rest.map(|reading| Box::new(Rest::new(*reading, Arc::clone(source))) as _);
     Answer::Content(Content { meta, range, first: Piece { parts, room }, rest })
 }
 
@@ -136,11 +154,11 @@ pub(super) fn damaged() -> Answer {
 }
 
 /// `None` if the stored attributes are not well formed, which a node never stores.
-fn meta_of(head: &Head) -> Option<Arc<Meta>> {
-    Some(Arc::new(Meta {
+fn meta_of(head: &Head) -> Option<Meta> {
+    Some(Meta {
         size: u64::from(head.payload_bytes),
         hash: head.hash,
         stored_ms: head.stored_ms,
         attributes: Attributes::parse(head.attributes.clone()).ok()?,
-    }))
+    })
 }

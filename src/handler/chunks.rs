@@ -48,7 +48,7 @@ pub(super) fn chunk_of(id: ObjectId, session: u64, end: ReadEnd) -> Result<Chunk
             Ok(Chunk { number: head.origin.number, bytes: head.payload_bytes, hash: head.hash })
         }
         ReadEnd::NotFound | ReadEnd::OutOfRange { .. } => Err(missing(id)),
-        other => match answers::of_stat(other) {
+        other => match answers::of_stat(other, &mut answers::Metas::default()) {
             Answer::Refused(refusal) => Err(refusal),
             _ => Err(Refusal::new(Status::Internal, "the head of a chunk could not be read")),
         },

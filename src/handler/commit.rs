@@ -149,6 +149,7 @@ fn recalled(end: MasterEnd, refusal: Refusal) -> Answer {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is returned")]
 enum Asked {
     Here(ReadEnd),
     Coming,

@@ -25,6 +25,7 @@ pub struct Handler {
     views: Views,
     placement: Placement,
     random: Random,
+    metas: answers::Metas,
 }
 
 impl std::fmt::Debug for Handler {
@@ -40,7 +41,16 @@ impl Handler {
         let mut views = Views::default();
         disks.renew(&mut views);
         let source = Arc::new(Source { disks: Arc::clone(&disks), budget_out });
-        Self { disks, names, source, status, views, placement: Placement::default(), random: Random::default() }
+        Self {
+            disks,
+            names,
+            source,
+            status,
+            views,
+            placement: Placement::default(),
+            random: Random::default(),
+            metas: answers::Metas::default(),
+        }
     }
 
     fn put(&mut self, put: Put, call: Call<'_>) -> Outcome<Operation> {
@@ -126,10 +136,12 @@ impl Handler {
         let (responder, source) = (call.responder, &self.source);
         let done = || {
             let (responder, source) = (responder()?, Arc::clone(source));
-            Some(Completion::new(move |end: ReadEnd| responder.answer(answer_of(end, head_only, &source))))
+            Some(Completion::new(move |end: ReadEnd| {
+                responder.answer(answer_of(end, head_only, &source, &mut answers::Metas::default()))
+            }))
         };
         match self.disks.read(target, part, head_only, room, (call.now, call.deadline), done) {
-            Tried::Done(end) => Outcome::Answered(answer_of(end, head_only, &self.source)),
+            Tried::Done(end) => Outcome::Answered(answer_of(end, head_only, &self.source, &mut self.metas)),
             Tried::Submitted => Outcome::Pending,
             Tried::Refused(refused) => Outcome::Answered(answers::of_refused(refused)),
         }
@@ -160,8 +172,8 @@ impl Service for Handler {
     }
 }
 
-fn answer_of(end: ReadEnd, head_only: bool, source: &Arc<Source>) -> Answer {
-    if head_only { answers::of_stat(end) } else { answers::of_read(end, source) }
+fn answer_of(end: ReadEnd, head_only: bool, source: &Arc<Source>, metas: &mut answers::Metas) -> Answer {
+    if head_only { answers::of_stat(end, metas) } else { answers::of_read(end, source, metas) }
 }
 
 fn absent(found: &Found) -> Answer {

@@ -82,13 +82,13 @@ impl Conversation {
             return None;
         }
         let answer = origin.hot.find(head.target)?;
-        let (head, content) = answer.parts(&date::date(origin.clock.wall_ms()));
+        let (head, own, content) = answer.parts(&date::date(origin.clock.wall_ms()));
         let http = &self.peer.metrics.http;
         http.request(HttpMethod::Get, 200);
         http.sent(HttpMethod::Get, content.len() as u64);
         // It took less than a microsecond, the least that is told apart.
         http.whole(HttpMethod::Get.work()).record(0);
-        Some(Arrival::Answer { head, content })
+        Some(Arrival::Answer { head, own, content })
     }
 
     /// The answer is known before anything was done. A body that is still to come is not waited for.

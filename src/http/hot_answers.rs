@@ -6,6 +6,7 @@
 
 use super::date::DATE_BYTES;
 use crate::base::second_look::SecondLook;
+use crate::net::Own;
 use crate::request::{NameStamps, Stamp};
 use bytes::Bytes;
 use quick_cache::Weighter;
@@ -23,21 +24,17 @@ const SEEN_SLOTS: usize = 1 << 15;
 /// A kept answer.
 #[derive(Debug)]
 pub(super) struct HotAnswer {
-    /// With a date that is overwritten.
-    head: Box<[u8]>,
+    /// With a date that is replaced.
+    head: Bytes,
     date_at: usize,
     content: Bytes,
     stamp: Stamp,
 }
 
 impl HotAnswer {
-    /// The head, with the date of now, and the content.
-    pub(super) fn parts(&self, date: &[u8; DATE_BYTES]) -> (Bytes, Bytes) {
-        let mut head = self.head.to_vec();
-        if let Some(place) = head.get_mut(self.date_at..self.date_at + DATE_BYTES) {
-            place.copy_from_slice(date);
-        }
-        (head.into(), self.content.clone())
+    /// The head, what stands in it on this date, and the content.
+    pub(super) fn parts(&self, date: &[u8; DATE_BYTES]) -> (Bytes, Own, Bytes) {
+        (self.head.clone(), Own { at: self.date_at, bytes: date[..].into() }, self.content.clone())
     }
 }
 
@@ -85,7 +82,7 @@ impl HotAnswers {
         let Some(cache) = &self.cache else { return };
         if content.len() <= CONTENT_BYTES_MAX && self.looks.is_second(&target) && self.stamps.is_current(&stamp) {
             let content = Bytes::copy_from_slice(content);
-            cache.insert(target, Arc::new(HotAnswer { head: head.into(), date_at, content, stamp }));
+            cache.insert(target, Arc::new(HotAnswer { head: Bytes::copy_from_slice(head), date_at, content, stamp }));
         }
     }
 }
@@ -105,8 +102,9 @@ mod tests {
         offer(b"/a");
         assert!(hot.find(b"/a").is_none());
         offer(b"/a");
-        let (sent, content) = hot.find(b"/a").unwrap().parts(b"Sun, 06 Nov 1994 08:49:37 GMT");
-        assert_eq!((&sent[..], &content[..]), (&b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n"[..], &b"content"[..]));
+        let (kept, own, content) = hot.find(b"/a").unwrap().parts(b"Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!((&kept[..], &content[..]), (&head[..], &b"content"[..]));
+        assert_eq!((own.at, &own.bytes[..]), (6, &b"Sun, 06 Nov 1994 08:49:37 GMT"[..]));
         stamps.change(7, 2);
         assert!(hot.find(b"/a").is_none());
         offer(b"/a");

@@ -74,10 +74,10 @@ impl Blocks {
     }
 
     /// Offers a block that has just been verified.
-    pub(super) fn offer(&self, key: BlockKey, bytes: &[u8], head: Option<&Arc<Head>>) {
+    pub(super) fn offer(&self, key: BlockKey, bytes: &[u8], head: Option<&Head>) {
         let Some(cache) = &self.cache else { return };
         if self.looks.is_second(key) {
-            let block = Block { bytes: Bytes::copy_from_slice(bytes), head: head.cloned() };
+            let block = Block { bytes: Bytes::copy_from_slice(bytes), head: head.map(|head| Arc::new(head.clone())) };
             cache.insert(key, block);
         }
     }

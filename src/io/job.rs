@@ -1,6 +1,7 @@
 //! What is submitted to a disk, and how it ends.
 
 use crate::base::budget::Reservation;
+use crate::base::buffers::Parts;
 use crate::base::clock::Moment;
 use crate::base::completion::Completion;
 use crate::base::ids::{ContentHash, Cookie, ObjectId, Origin, Sequence, VolumeId};
@@ -10,7 +11,6 @@ use crate::io::read::{Reading, Target};
 use crate::store::{Head, TOMBSTONE_BYTES, needle_bytes};
 use bytes::Bytes;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// Why a job was not taken. Nothing was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +46,10 @@ pub enum Tried<E> {
 
 /// How the first read of an object ended.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it ends; a box would cost an allocation a read")]
 pub enum ReadEnd {
     /// The head, and the first verified bytes of the part that was asked for.
-    Opened(Box<Opened>),
+    Opened(Opened),
     /// The part holds no byte of the object.
     OutOfRange {
         /// The object's size in bytes.
@@ -68,15 +69,15 @@ pub enum ReadEnd {
 #[derive(Debug)]
 pub struct Opened {
     /// Its head.
-    pub head: Arc<Head>,
+    pub head: Head,
     /// The bytes that are to be sent.
     pub range: Range<u64>,
     /// The first of them.
-    pub parts: Vec<Bytes>,
+    pub parts: Parts,
     /// Their room.
     pub room: Option<Reservation>,
     /// Where the rest comes from, if there is a rest.
-    pub rest: Option<Reading>,
+    pub rest: Option<Box<Reading>>,
 }
 
 /// How the read of a further piece ended.
@@ -85,7 +86,7 @@ pub enum PieceEnd {
     /// Verified bytes.
     Piece {
         /// The bytes, in order.
-        parts: Vec<Bytes>,
+        parts: Parts,
         /// Their room.
         room: Option<Reservation>,
     },

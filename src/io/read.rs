@@ -11,7 +11,7 @@ use super::gate::Inline;
 use super::job::{Opened, PieceEnd, ReadEnd};
 use super::unit::Unit;
 use crate::base::budget::Reservation;
-use crate::base::buffers::{Buffer, capacity_for};
+use crate::base::buffers::{Buffer, Parts, capacity_for};
 use crate::base::clock::Moment;
 use crate::base::ids::ObjectId;
 use crate::base::limits::{ATTRIBUTE_BYTES_MAX, BLOCK_BYTES, BLOCKS_MAX, PIECE_BYTES};
@@ -154,9 +154,8 @@ impl Target {
         if head.cookie != self.id.cookie {
             return Some(ReadEnd::NotFound);
         }
-        let range = match resolve(&head, part, head_only) {
-            Ok(range) => range,
-            Err(end) => return Some(end),
+        let Some(range) = resolve(&head, part, head_only) else {
+            return Some(out_of_range(&head));
         };
         let piece = piece_of(range.start, range.end);
         let parts = cached_parts(self, &piece, Some(&first.bytes))?;
@@ -176,14 +175,12 @@ impl Target {
         if head.kind != Kind::Put || head.cookie != self.id.cookie {
             return Ok(ReadEnd::NotFound);
         }
-        let head = Arc::new(head);
-        let range = match resolve(&head, part, head_only) {
-            Ok(range) => range,
-            Err(end) => return Ok(end),
+        let Some(range) = resolve(&head, part, head_only) else {
+            return Ok(out_of_range(&head));
         };
         if head_only || range.is_empty() {
             let nothing = range.start..range.start;
-            return Ok(self.opened(&head, range, &nothing, Vec::new(), room.take(), head_only));
+            return Ok(self.opened(&head, range, &nothing, Parts::new(), room.take(), head_only));
         }
         let (piece, bytes) = match whole_blocks_in(&head, buffer.filled().len(), &range) {
             Some(piece) => {
@@ -200,25 +197,22 @@ impl Target {
             }
         };
         let part = self.verified(&head, &piece, &bytes)?;
-        Ok(self.opened(&head, range, &piece, vec![part], room.take(), false))
+        Ok(self.opened(&head, range, &piece, [part].into(), room.take(), false))
     }
 
     fn opened(
         &self,
-        head: &Arc<Head>,
+        head: &Head,
         range: Range<u64>,
         piece: &Range<u64>,
-        parts: Vec<Bytes>,
+        parts: Parts,
         room: Option<Reservation>,
         head_only: bool,
     ) -> ReadEnd {
-        let rest = (!head_only && piece.end < range.end).then(|| Reading {
-            target: self.clone(),
-            head: Arc::clone(head),
-            next: piece.end,
-            end: range.end,
+        let rest = (!head_only && piece.end < range.end).then(|| {
+            Box::new(Reading { target: self.clone(), head: Arc::new(head.clone()), next: piece.end, end: range.end })
         });
-        ReadEnd::Opened(Box::new(Opened { head: Arc::clone(head), range, parts, room, rest }))
+        ReadEnd::Opened(Opened { head: head.clone(), range, parts, room, rest })
     }
 
     /// Reads at least the head: once for most, twice when its attributes are large.
@@ -250,7 +244,7 @@ impl Target {
     }
 
     /// Verifies blocks, offers them to the cache, and cuts out the piece. `bytes` are all blocks that it touches.
-    fn verified(&self, head: &Arc<Head>, piece: &Range<u64>, bytes: &Bytes) -> Result<Bytes, Missed> {
+    fn verified(&self, head: &Head, piece: &Range<u64>, bytes: &Bytes) -> Result<Bytes, Missed> {
         let blocks = blocks_of(head, piece);
         for (block, content) in (blocks.start / BLOCK..).zip(bytes.chunks(BLOCK_BYTES)) {
             if !planted::on(Bug::SkipRangeChecksum) {
@@ -316,23 +310,27 @@ impl Reading {
         piece_of(self.next, self.end)
     }
 
-    pub(super) fn cached(&self, piece: &Range<u64>) -> Option<Vec<Bytes>> {
+    pub(super) fn cached(&self, piece: &Range<u64>) -> Option<Parts> {
         cached_parts(&self.target, piece, None)
     }
 
-    pub(super) fn read(&self, source: &Source<'_>, piece: &Range<u64>) -> Result<Vec<Bytes>, Missed> {
+    pub(super) fn read(&self, source: &Source<'_>, piece: &Range<u64>) -> Result<Parts, Missed> {
         let bytes = self.target.read_blocks(source, &self.head, piece)?;
-        Ok(vec![self.target.verified(&self.head, piece, &bytes)?])
+        Ok([self.target.verified(&self.head, piece, &bytes)?].into())
     }
 }
 
-/// The part in bytes of this object.
-fn resolve(head: &Head, part: Option<ByteRange>, head_only: bool) -> Result<Range<u64>, ReadEnd> {
+/// The part in bytes of this object; `None` if it holds none of them.
+fn resolve(head: &Head, part: Option<ByteRange>, head_only: bool) -> Option<Range<u64>> {
     let size = u64::from(head.payload_bytes);
     match part {
-        Some(part) if !head_only => part.resolve(size).map_err(|_| ReadEnd::OutOfRange { size }),
-        _ => Ok(0..size),
+        Some(part) if !head_only => part.resolve(size).ok(),
+        _ => Some(0..size),
     }
+}
+
+fn out_of_range(head: &Head) -> ReadEnd {
+    ReadEnd::OutOfRange { size: head.payload_bytes.into() }
 }
 
 /// From `next`, up to the end of the fourth block that it touches.
@@ -358,12 +356,12 @@ fn whole_blocks_in(head: &Head, filled: usize, range: &Range<u64>) -> Option<Ran
 }
 
 /// The piece from the cache of verified blocks, if all its blocks are there.
-fn cached_parts(target: &Target, piece: &Range<u64>, first: Option<&Bytes>) -> Option<Vec<Bytes>> {
+fn cached_parts(target: &Target, piece: &Range<u64>, first: Option<&Bytes>) -> Option<Parts> {
     if piece.is_empty() {
-        return Some(Vec::new());
+        return Some(Parts::new());
     }
     let numbers = piece.start / BLOCK..piece.end.div_ceil(BLOCK);
-    let mut parts = Vec::with_capacity(to_usize(numbers.end - numbers.start));
+    let mut parts = Parts::with_capacity(to_usize(numbers.end - numbers.start));
     for number in numbers {
         let block = match first {
             Some(first) if number == 0 => first.clone(),

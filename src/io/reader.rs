@@ -7,6 +7,7 @@ use super::job::{DeleteBy, DeleteEnd, LaneJob, LaneWork, PieceEnd, ReadEnd, Read
 use super::read::{Missed, Now, Reading, Source, Target, open_end, piece_end};
 use super::unit::Unit;
 use crate::base::budget::Reservation;
+use crate::base::buffers::Parts;
 use crate::base::clock::Moment;
 use crate::base::completion::Completion;
 use crate::base::queue::{Closed, QueueReceiver};
@@ -113,7 +114,7 @@ fn piece(reading: &Reading, range: &Range<u64>, room: Option<Reservation>) -> Pi
     }
 }
 
-fn try_piece(reading: &Reading, range: &Range<u64>) -> Result<Vec<bytes::Bytes>, Missed> {
+fn try_piece(reading: &Reading, range: &Range<u64>) -> Result<Parts, Missed> {
     let file = reading.target.place.segment.file().map_err(Missed::Failed)?;
     reading.read(&Source::Waiting { file: &*file }, range)
 }

@@ -23,6 +23,6 @@ pub use control::Control;
 pub use inbox::Inbox;
 pub use output::Output;
 pub use processor::{Processor, ProcessorParts};
-pub use protocol::{Arrival, Body, Decoded, Guest, Peer, Protocol, Tag};
+pub use protocol::{Arrival, Body, Decoded, Guest, Own, Peer, Protocol, Tag};
 pub use quota::Quota;
 pub use settings::Settings;

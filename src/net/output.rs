@@ -1,13 +1,15 @@
 //! What waits to be sent on one connection.
 //!
 //! Processor thread. Always: `waiting` is the sum of the parts; parts leave in order, many in one gathered write; the
-//! room of a part is given back, and its request's send stage ends, when its last byte is in the socket.
+//! room of a part is given back, and its request's send stage ends, when its last byte is in the socket. Content is shared;
+//! heads and other small replies are copied behind one another, into memory that is used again.
 
 use crate::base::budget::Reservation;
 use crate::base::clock::Moment;
-use crate::base::limits::{GATHER_BYTES_MAX, GATHER_PARTS_MAX};
+use crate::base::limits::{GATHER_BYTES_MAX, KEPT_COPIED_BYTES, KEPT_PARTS};
 use crate::metrics::ProcessorMetrics;
 use bytes::{Buf, Bytes};
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
 
@@ -15,6 +17,7 @@ use std::io::{self, IoSlice, Write};
 #[derive(Debug, Default)]
 pub struct Output {
     parts: VecDeque<Part>,
+    copied: Copied,
     waiting: usize,
     /// Bytes of parts that hold no room in a budget.
     loose: usize,
@@ -22,9 +25,56 @@ pub struct Output {
 
 #[derive(Debug)]
 struct Part {
-    bytes: Bytes,
+    bytes: PartBytes,
     room: Option<Reservation>,
     ends: Option<Ends>,
+}
+
+#[derive(Debug)]
+enum PartBytes {
+    Shared(Bytes),
+    /// So many of the copied bytes, behind those of the parts before.
+    Copied(usize),
+}
+
+impl PartBytes {
+    fn len(&self) -> usize {
+        match self {
+            Self::Shared(bytes) => bytes.len(),
+            Self::Copied(count) => *count,
+        }
+    }
+}
+
+/// The bytes of all copied parts that wait, in order.
+#[derive(Debug, Default)]
+struct Copied {
+    bytes: Vec<u8>,
+    /// Those at the front that are sent.
+    sent: usize,
+}
+
+impl Copied {
+    fn push(&mut self, bytes: &[u8]) {
+        // A peer that is always a little behind must not make it grow.
+        if self.sent > self.bytes.len() / 2 {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn waiting(&self) -> &[u8] {
+        self.bytes.get(self.sent..).unwrap_or(&[])
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.sent += count;
+        if self.sent == self.bytes.len() {
+            self.bytes.clear();
+            self.sent = 0;
+        }
+    }
 }
 
 /// When a request was accepted and answered.
@@ -49,14 +99,35 @@ impl Output {
     /// Adds bytes.
     pub fn push(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
-            if self.parts.capacity() == 0 {
-                // A small reply is a head and its content.
-                self.parts.reserve_exact(2);
-            }
-            self.waiting += bytes.len();
-            self.loose += bytes.len();
-            self.parts.push_back(Part { bytes, room: None, ends: None });
+            self.add(PartBytes::Shared(bytes));
         }
+    }
+
+    /// Adds a copy of a few bytes, which may lie in pieces.
+    pub fn push_copy(&mut self, pieces: &[&[u8]]) {
+        let count = pieces.iter().map(|piece| piece.len()).sum();
+        if count > 0 {
+            pieces.iter().for_each(|piece| self.copied.push(piece));
+            self.add(PartBytes::Copied(count));
+        }
+    }
+
+    /// Adds a head; one that is too large to be copied is shared.
+    pub fn push_head<const N: usize>(&mut self, head: SmallVec<[u8; N]>)
+    where
+        [u8; N]: smallvec::Array<Item = u8>,
+    {
+        if head.spilled() { self.push(head.into_vec().into()) } else { self.push_copy(&[&head]) }
+    }
+
+    fn add(&mut self, bytes: PartBytes) {
+        if self.parts.capacity() == 0 {
+            // A small reply is a head and its content.
+            self.parts.reserve_exact(2);
+        }
+        self.waiting += bytes.len();
+        self.loose += bytes.len();
+        self.parts.push_back(Part { bytes, room: None, ends: None });
     }
 
     /// Ties room to the bytes added last: it is given back when they are sent.
@@ -121,51 +192,75 @@ impl Output {
                 return Ok(Flushed::Blocked);
             }
         }
-        // An idle connection keeps no memory here.
-        if self.parts.capacity() > 32 {
+        // What a burst took is let go at once, what is left of it by `rest`.
+        if self.parts.capacity() > KEPT_PARTS {
             self.parts = VecDeque::new();
+        }
+        if self.copied.bytes.capacity() > KEPT_COPIED_BYTES {
+            self.copied = Copied::default();
         }
         Ok(Flushed::All)
     }
 
     fn write_once(&self, socket: &mut impl Write, bytes_max: usize) -> io::Result<(usize, usize)> {
-        // One part is the common case for small replies, and needs no list.
+        // A reply or two are the common case, and a short list is made faster.
         const FEW: usize = 16;
-        let mut few = [IoSlice::new(&[]); FEW];
+        const MANY: usize = 128;
+        if self.parts.len() <= FEW {
+            self.write_list::<FEW>(socket, bytes_max)
+        } else {
+            self.write_list::<MANY>(socket, bytes_max)
+        }
+    }
+
+    /// Writes what is at the front, in at most `N` slices: whole parts, until they are `bytes_max` bytes.
+    fn write_list<const N: usize>(&self, socket: &mut impl Write, bytes_max: usize) -> io::Result<(usize, usize)> {
+        let mut list = [IoSlice::new(&[]); N];
+        let mut slots = list.iter_mut();
         let (mut count, mut asked) = (0, 0);
-        for (slot, part) in few.iter_mut().zip(&self.parts) {
-            if asked >= bytes_max {
-                break;
-            }
-            *slot = IoSlice::new(&part.bytes);
+        let mut copied = self.copied.waiting();
+        let mut parts = self.parts.iter().peekable();
+        while asked < bytes_max
+            && let Some(part) = parts.next()
+            && let Some(slot) = slots.next()
+        {
+            let bytes = match &part.bytes {
+                PartBytes::Shared(bytes) => bytes,
+                PartBytes::Copied(length) => {
+                    let mut length = *length;
+                    // Copied parts behind one another are one slice.
+                    while let Some(Part { bytes: PartBytes::Copied(more), .. }) = parts.peek() {
+                        length += more;
+                        parts.next();
+                    }
+                    let (now, later) = copied.split_at(length);
+                    copied = later;
+                    now
+                }
+            };
+            *slot = IoSlice::new(bytes);
             count += 1;
-            asked += part.bytes.len();
+            asked += bytes.len();
         }
-        if count < FEW || asked >= bytes_max || self.parts.len() == FEW {
-            return Ok((asked, socket.write_vectored(few.get(..count).unwrap_or(&[]))?));
-        }
-        let mut many = Vec::with_capacity(self.parts.len().min(GATHER_PARTS_MAX));
-        asked = 0;
-        for part in self.parts.iter().take(GATHER_PARTS_MAX) {
-            if asked >= bytes_max {
-                break;
-            }
-            many.push(IoSlice::new(&part.bytes));
-            asked += part.bytes.len();
-        }
-        Ok((asked, socket.write_vectored(&many)?))
+        Ok((asked, socket.write_vectored(list.get(..count).unwrap_or(&[]))?))
     }
 
     fn sent(&mut self, mut bytes: usize, now: Moment, metrics: &ProcessorMetrics) {
         self.waiting -= bytes;
         while let Some(part) = self.parts.front_mut() {
             let taken = bytes.min(part.bytes.len());
-            part.bytes.advance(taken);
+            match &mut part.bytes {
+                PartBytes::Shared(bytes) => bytes.advance(taken),
+                PartBytes::Copied(left) => {
+                    *left -= taken;
+                    self.copied.advance(taken);
+                }
+            }
             if part.room.is_none() {
                 self.loose -= taken;
             }
             bytes -= taken;
-            if !part.bytes.is_empty() {
+            if part.bytes.len() > 0 {
                 return;
             }
             if let Some(ends) = part.ends {
@@ -223,12 +318,12 @@ mod tests {
             for (n, length) in lengths.iter().enumerate() {
                 let bytes = vec![n as u8; *length];
                 want.extend(&bytes);
-                output.push(bytes.into());
-                if *length > 0 {
+                if n % 3 == 0 { output.push(bytes.into()) } else { output.push_copy(&[&bytes]) }
+                if *length > 0 && n % 2 == 0 {
                     output.hold(room.try_reserve(*length));
                 }
             }
-            prop_assert_eq!(output.waiting(), room.used());
+            prop_assert_eq!(output.waiting(), room.used() + output.loose());
             let mut socket = Narrow { takes, got: Vec::new() };
             loop {
                 let mut left = budget;

@@ -59,6 +59,9 @@ pub struct Processor {
     free: Vec<u32>,
     listed: Vec<ConnectionKey>,
     due: Vec<ConnectionKey>,
+    /// Empty between turns; their memory is used again.
+    left_over: Vec<ConnectionKey>,
+    again: Vec<ConnectionKey>,
     control: Arc<Control>,
     drain_ends: Moment,
     world: World,
@@ -88,6 +91,8 @@ impl Processor {
             free: Vec::new(),
             listed: Vec::new(),
             due: Vec::new(),
+            left_over: Vec::new(),
+            again: Vec::new(),
             control: parts.control,
             drain_ends: Moment::NEVER,
             world: World {
@@ -288,7 +293,7 @@ impl Processor {
     /// Steps the connections that have something to do, within this turn's share.
     fn step(&mut self) {
         let mut listed = std::mem::take(&mut self.listed);
-        let (mut left_over, mut again) = (Vec::new(), Vec::new());
+        let (mut left_over, mut again) = (std::mem::take(&mut self.left_over), std::mem::take(&mut self.again));
         let mut stepped = 0;
         for key in listed.drain(..) {
             let Some(connection) = find(&mut self.connections, key) else {
@@ -315,7 +320,8 @@ impl Processor {
         }
         // Those left over come before those that had their share, or a few that always have more would starve the rest.
         left_over.append(&mut again);
-        self.listed = left_over;
+        // What is empty now is the next turn's memory.
+        (self.listed, self.left_over, self.again) = (left_over, listed, again);
     }
 
     fn close(&mut self, slot: u32) {

@@ -8,6 +8,7 @@ use crate::base::budget::Reservation;
 use crate::metrics::ProcessorMetrics;
 use crate::request::{Answer, Operation, Refusal};
 use bytes::Bytes;
+use smallvec::SmallVec;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -93,6 +94,15 @@ pub enum Decoded {
     },
 }
 
+/// A few bytes of a kept head that are another answer's: those from `at` on are replaced.
+#[derive(Debug)]
+pub struct Own {
+    /// Their place in the head.
+    pub at: usize,
+    /// What stands there instead.
+    pub bytes: SmallVec<[u8; 32]>,
+}
+
 /// What has arrived.
 #[derive(Debug)]
 pub enum Arrival {
@@ -116,8 +126,10 @@ pub enum Arrival {
     Reply(Bytes),
     /// A request that the protocol has answered by itself, from memory.
     Answer {
-        /// The answer's head.
+        /// The answer's head, as it is kept.
         head: Bytes,
+        /// What stands in it of this answer's own.
+        own: Own,
         /// Its content.
         content: Bytes,
     },

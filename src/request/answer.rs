@@ -2,6 +2,7 @@
 
 use super::{Attributes, Entry, NameAnswer, Pieces, Stage, Stamp, Status};
 use crate::base::budget::Reservation;
+use crate::base::buffers::Parts;
 use crate::base::ids::{ContentHash, ObjectId};
 use bytes::Bytes;
 use serde::Serialize;
@@ -101,7 +102,7 @@ pub struct Content {
 #[derive(Debug, Default)]
 pub struct Piece {
     /// The bytes, in order.
-    pub parts: Vec<Bytes>,
+    pub parts: Parts,
     /// Their room in the budget of replies.
     pub room: Option<Reservation>,
 }

@@ -29,10 +29,13 @@ use crate::base::limits::{ATTRIBUTE_BYTES_MAX, BLOCK_BYTES, CHUNK_BYTES_MAX};
 use crate::base::payload::Payload;
 use crate::journal::{Fields, u16_at, u32_at, u64_at, u128_at};
 use bytes::Bytes;
+use smallvec::SmallVec;
 use std::ops::Range;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"LARDNEED");
 const VERSION: u8 = 1;
+/// Blocks of an object whose checksums need no list of their own.
+const BLOCKS_INLINE: usize = 4;
 
 /// The needle belongs to a name: it was put by an upload, and is not deleted by id.
 pub const FLAG_NAMED: u16 = 1;
@@ -215,7 +218,7 @@ pub struct Head {
     /// The head's own checksum.
     pub checksum: u64,
     /// The checksums of its blocks as stored, four bytes each.
-    block_checksums: Bytes,
+    block_checksums: SmallVec<[u8; BLOCKS_INLINE * 4]>,
 }
 
 impl Head {
@@ -267,8 +270,9 @@ impl Head {
             return Err(Damage::Version(version));
         }
         let kind = Kind::of(code).ok_or(Damage::Kind(code))?;
-        let mut attributes = Bytes::copy_from_slice(whole.get(HEAD_BYTES_FIXED..).unwrap_or_default());
-        let block_checksums = attributes.split_off(usize::from(attribute_bytes));
+        let variable = whole.get(HEAD_BYTES_FIXED..).unwrap_or_default();
+        let (attributes, block_checksums) = variable.split_at_checked(usize::from(attribute_bytes)).unwrap_or_default();
+        let (attributes, block_checksums) = (Bytes::copy_from_slice(attributes), block_checksums.into());
         Ok(Self {
             kind,
             volume: VolumeId(u32_at(fixed, AT_VOLUME)),

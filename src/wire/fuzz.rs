@@ -63,7 +63,7 @@ fn fuzz_body(header: &Header, body: &Bytes) {
             return;
         }
         Opcode::Put => put_of(header, body),
-        _ => operation_of(opcode, body.clone()).ok(),
+        _ => operation_of(opcode, body).ok(),
     };
     if let Some(request) = request.map(request_of) {
         let encoded = request.encode(ChecksumKind::None, header.correlation, header.deadline_ms);

@@ -7,6 +7,7 @@
 //!
 //! Any thread. Always: the range of a parsed content head lies in the object.
 
+use super::FrameHead;
 use super::fields::{BadBody, Fields};
 use super::meta::{META_BYTES, encode_meta, parse_meta};
 use super::object::{OBJECT_ID_BYTES, encode_object_id};
@@ -133,10 +134,10 @@ impl ContentFront {
 }
 
 /// The head of content of these bytes of an object.
-pub(super) fn encode_content_head(meta: &Meta, range: &Range<u64>) -> Vec<u8> {
-    let mut body = Vec::with_capacity(16 + META_BYTES + meta.attributes.bytes().len());
-    body.extend(range.start.to_le_bytes());
-    body.extend((range.end - range.start).to_le_bytes());
+pub(super) fn encode_content_head(meta: &Meta, range: &Range<u64>) -> FrameHead {
+    let mut body = FrameHead::with_capacity(16 + META_BYTES + meta.attributes.bytes().len());
+    body.extend_from_slice(&range.start.to_le_bytes());
+    body.extend_from_slice(&(range.end - range.start).to_le_bytes());
     encode_meta(meta, &mut body);
     body
 }

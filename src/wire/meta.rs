@@ -6,6 +6,7 @@
 //!
 //! Any thread.
 
+use super::FrameHead;
 use super::fields::{BadBody, Fields};
 use crate::base::ids::ContentHash;
 use crate::request::{Attributes, Meta};
@@ -14,15 +15,15 @@ use bytes::Bytes;
 /// Bytes of a meta block before its attributes.
 pub(super) const META_BYTES: usize = 40;
 
-pub(super) fn encode_meta(meta: &Meta, body: &mut Vec<u8>) {
+pub(super) fn encode_meta(meta: &Meta, body: &mut FrameHead) {
     let attributes = meta.attributes.bytes();
     let attribute_bytes = u16::try_from(attributes.len()).expect("attributes are at most 4096 bytes");
-    body.extend(meta.size.to_le_bytes());
-    body.extend(meta.stored_ms.to_le_bytes());
-    body.extend(meta.hash.0.to_be_bytes());
-    body.extend(attribute_bytes.to_le_bytes());
-    body.extend([0; 6]);
-    body.extend(&attributes[..]);
+    body.extend_from_slice(&meta.size.to_le_bytes());
+    body.extend_from_slice(&meta.stored_ms.to_le_bytes());
+    body.extend_from_slice(&meta.hash.0.to_be_bytes());
+    body.extend_from_slice(&attribute_bytes.to_le_bytes());
+    body.extend_from_slice(&[0; 6]);
+    body.extend_from_slice(attributes);
 }
 
 pub(super) fn parse_meta(frame: &'static str, fields: &mut Fields<'_>) -> Result<Meta, BadBody> {

@@ -34,4 +34,4 @@ pub use operation::operation_of;
 pub use put::{PutHead, STORED_BYTES, parse_stored};
 pub use received::Received;
 pub use reply::{Reply, ReplyTo, encode_answer, encode_refusal, encode_welcome};
-pub use request::{Request, encode_frame};
+pub use request::{FrameHead, Request, encode_frame};

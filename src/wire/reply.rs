@@ -1,16 +1,16 @@
 //! Answers as frames.
 //!
-//! Runs on processors. Always: content is shared, never copied; only headers and fixed fields are new memory. The
+//! Runs on processors. Always: content is shared, never copied. The
 //! checksum runs over all parts of a body in order.
 
 use super::get::encode_content_head;
 use super::meta::encode_meta;
 use super::object::encode_deleted;
 use super::put::encode_stored;
-use super::{ChecksumKind, Header, LAST, REPLY, VERSION, Welcome, encode_frame};
+use super::{ChecksumKind, FrameHead, Header, LAST, REPLY, VERSION, Welcome, encode_frame};
 use crate::base::budget::Reservation;
+use crate::base::buffers::Parts;
 use crate::request::{Answer, Content, NameAnswer, Piece, Pieces, Refusal, Status};
-use bytes::Bytes;
 
 /// Where a reply goes, and how it is checked: as the request was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +27,9 @@ pub struct ReplyTo {
 #[derive(Debug)]
 pub struct Reply {
     /// The header and the fixed fields of the body.
-    pub head: Bytes,
+    pub head: FrameHead,
     /// The content of the body, behind `head`.
-    pub parts: Vec<Bytes>,
+    pub parts: Parts,
     /// The room of `parts` in the budget of replies, to be held until they are sent.
     pub room: Option<Reservation>,
     /// Where further content comes from; then this frame is not the last.
@@ -75,7 +75,7 @@ impl ReplyTo {
         }
     }
 
-    fn frame(self, is_last: bool, fixed: &[u8], mut parts: Vec<Bytes>) -> Reply {
+    fn frame(self, is_last: bool, fixed: &[u8], mut parts: Parts) -> Reply {
         // An empty part would be an empty slice of a gathered write.
         parts.retain(|part| !part.is_empty());
         Reply { head: encode_frame(self.header(is_last), fixed, &parts), parts, room: None, rest: None, is_last }
@@ -89,16 +89,18 @@ pub fn encode_answer(to: ReplyTo, answer: Answer, more_follows: bool) -> Reply {
     match answer {
         Answer::Content(content) => encode_content(to, content, more_follows),
         Answer::More(piece) => encode_piece(to, &[], piece, !more_follows),
-        Answer::Pong(bytes) | Answer::Status(bytes) => to.frame(true, &[], vec![bytes]),
-        Answer::Stored(stored) => to.frame(true, &encode_stored(&stored), Vec::new()),
+        Answer::Pong(bytes) | Answer::Status(bytes) => to.frame(true, &[], [bytes].into()),
+        Answer::Stored(stored) => to.frame(true, &encode_stored(&stored), Parts::new()),
         Answer::Stat(meta) => {
-            let mut body = Vec::new();
+            let mut body = FrameHead::new();
             encode_meta(&meta, &mut body);
-            to.frame(true, &body, Vec::new())
+            to.frame(true, &body, Parts::new())
         }
-        Answer::HotName(entry, _) => to.frame(true, &super::name::encode_answer(&NameAnswer::Entry(entry)), Vec::new()),
-        Answer::Name(answer) => to.frame(true, &super::name::encode_answer(&answer), Vec::new()),
-        Answer::Deleted(durability) => to.frame(true, &encode_deleted(durability), Vec::new()),
+        Answer::HotName(entry, _) => {
+            to.frame(true, &super::name::encode_answer(&NameAnswer::Entry(entry)), Parts::new())
+        }
+        Answer::Name(answer) => to.frame(true, &super::name::encode_answer(&answer), Parts::new()),
+        Answer::Deleted(durability) => to.frame(true, &encode_deleted(durability), Parts::new()),
         Answer::Refused(refusal) => encode_refusal(to, &refusal),
     }
 }
@@ -127,7 +129,7 @@ pub fn encode_refusal(to: ReplyTo, refusal: &Refusal) -> Reply {
     };
     Reply {
         head: encode_frame(header, detail.as_bytes(), &[]),
-        parts: Vec::new(),
+        parts: Parts::new(),
         room: None,
         rest: None,
         is_last: true,
@@ -137,7 +139,7 @@ pub fn encode_refusal(to: ReplyTo, refusal: &Refusal) -> Reply {
 /// The frame that answers a HELLO.
 #[must_use]
 pub fn encode_welcome(to: ReplyTo, welcome: &Welcome) -> Reply {
-    to.frame(true, &welcome.encode(), Vec::new())
+    to.frame(true, &welcome.encode(), Parts::new())
 }
 
 fn one_line(detail: &str) -> String {
@@ -151,6 +153,7 @@ mod tests {
     use crate::base::ids::ContentHash;
     use crate::request::{Attributes, Call, Meta, Outcome, Stage};
     use crate::wire::{HEADER_BYTES, Opcode};
+    use bytes::Bytes;
     use std::sync::Arc;
 
     #[derive(Debug)]
@@ -185,7 +188,7 @@ mod tests {
         Answer::Content(Content {
             meta: Arc::new(Meta { size: 10, hash: ContentHash(1), stored_ms: 2, attributes: Attributes::default() }),
             range: 0..10,
-            first: Piece { parts: vec![Bytes::from_static(b"01"), Bytes::from_static(b"234")], room: None },
+            first: Piece { parts: vec![Bytes::from_static(b"01"), Bytes::from_static(b"234")].into(), room: None },
             rest: rest.map(|rest| Box::new(rest) as Box<dyn Pieces>),
         })
     }
@@ -198,7 +201,7 @@ mod tests {
             assert_eq!(reply.rest.is_none(), is_last);
         }
         for more_follows in [false, true] {
-            let piece = Piece { parts: vec![Bytes::from_static(b"56789")], room: None };
+            let piece = Piece { parts: vec![Bytes::from_static(b"56789")].into(), room: None };
             let reply = encode_answer(to(), Answer::More(piece), more_follows);
             assert_eq!(header(&reply).is_last(), !more_follows);
         }
@@ -207,7 +210,7 @@ mod tests {
     #[test]
     fn content_is_shared_not_copied() {
         let bytes = Bytes::from(vec![7; 1000]);
-        let piece = Piece { parts: vec![bytes.clone()], room: None };
+        let piece = Piece { parts: vec![bytes.clone()].into(), room: None };
         let reply = encode_answer(to(), Answer::More(piece), false);
         assert_eq!(reply.parts[0].as_ptr(), bytes.as_ptr());
     }

@@ -9,6 +9,7 @@ use crate::base::ids::{ObjectId, Origin};
 use crate::base::limits::CHUNK_BYTES_MAX;
 use crate::request::{Attributes, ByteRange, Durability, NameOperation, Refusal, Status};
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 /// A request, as a client says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +92,7 @@ impl Request {
         let (fixed, content) = self.body();
         let header = Header::request(self.opcode().code(), kind, correlation, deadline_ms);
         let content = [content];
-        let head = encode_frame(header, &fixed, &content);
+        let head = encode_frame(header, &fixed, &content).into_vec().into();
         let [content] = content;
         [head, content]
     }
@@ -122,17 +123,20 @@ impl Request {
     }
 }
 
+/// A header and the fixed fields behind it. Those of content without attributes fit without an allocation.
+pub type FrameHead = SmallVec<[u8; 128]>;
+
 /// The header of a frame whose body is `fixed` and then `parts`, and `fixed` behind it. Length and checksum of the body
 /// are set here, whatever `header` says.
 ///
 /// A body is far smaller than 4 GiB: that is for the caller to know.
 #[must_use]
-pub fn encode_frame(mut header: Header, fixed: &[u8], parts: &[Bytes]) -> Bytes {
+pub fn encode_frame(mut header: Header, fixed: &[u8], parts: &[Bytes]) -> FrameHead {
     let bytes = fixed.len() + parts.iter().map(Bytes::len).sum::<usize>();
     header.body_bytes = u32::try_from(bytes).expect("limits keep every body below 4 GiB");
     header.body_checksum = header.checksum_kind.checksum_of_parts(fixed, parts);
-    let mut head = Vec::with_capacity(HEADER_BYTES + fixed.len());
-    head.extend(header.encode());
-    head.extend(fixed);
-    head.into()
+    let mut head = FrameHead::with_capacity(HEADER_BYTES + fixed.len());
+    head.extend_from_slice(&header.encode());
+    head.extend_from_slice(fixed);
+    head
 }

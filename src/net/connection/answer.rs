@@ -59,10 +59,11 @@ impl Connection {
         match arrival {
             Arrival::Taken => {}
             Arrival::Reply(bytes) => self.output.push(bytes),
-            Arrival::Answer { head, content } => {
+            Arrival::Answer { head, own, content } => {
                 world.metrics.accepted.increment();
                 world.count_ended(Status::Ok);
-                self.output.push(head);
+                let (before, rest) = head.split_at_checked(own.at).unwrap_or((&head, &[]));
+                self.output.push_copy(&[before, &own.bytes, rest.get(own.bytes.len()..).unwrap_or(&[])]);
                 self.output.push(content);
                 if self.output.waiting() > OUTPUT_BYTES_MAX || self.output.loose() > LOOSE_BYTES_MAX {
                     self.mute(world, Reason::Output);
