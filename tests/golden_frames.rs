@@ -194,7 +194,7 @@ impl Pieces for OneMore {
 fn piece(content: &'static [u8]) -> Piece {
     // In two parts, as content that spans blocks is.
     let (a, b) = content.split_at(content.len() / 2);
-    Piece { parts: vec![Bytes::from_static(a), Bytes::from_static(b)].into(), room: None }
+    Piece { parts: vec![Bytes::from_static(a), Bytes::from_static(b)].into(), room: None, known: None }
 }
 
 fn content(range: std::ops::Range<u64>, first: &'static [u8]) -> Answer {

@@ -416,7 +416,7 @@ fn a_body_is_not_called_slow_for_the_time_in_which_it_was_not_read() {
     raw.bytes(begin);
     eventually("the body has begun", || reactor.budget_in.used() > 0);
     let bytes = 8 << 20;
-    let first = Piece { parts: vec![Bytes::from(vec![0; bytes])].into(), room: None };
+    let first = Piece { parts: vec![Bytes::from(vec![0; bytes])].into(), room: None, known: None };
     held.answer(Answer::Content(Content { meta: meta(bytes as u64), range: 0..bytes as u64, first, rest: None }));
     eventually("the connection is muted", || reactor.metrics.muted.value() == 1);
     for _ in 0..4 {

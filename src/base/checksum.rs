@@ -31,6 +31,44 @@ pub fn crc32c_combine(first: u32, second: u32, second_bytes: u64) -> u32 {
     narrow(crc_fast::checksum_combine(CrcAlgorithm::Crc32Iscsi, u64::from(first), u64::from(second), second_bytes))
 }
 
+/// The CRC-32C of bytes that stand behind others, made ready to be joined to theirs: for content that is sent again and
+/// again behind a head of its own, which then costs as much whatever its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Behind {
+    crc: u32,
+    /// x to the number of their bits, modulo the polynomial.
+    shift: u32,
+}
+
+impl Behind {
+    /// Of `bytes` bytes whose CRC-32C is `crc`.
+    #[must_use]
+    pub fn new(crc: u32, bytes: u64) -> Self {
+        // Joining multiplies the front's checksum by it: by that of 1 it shows.
+        Self { crc, shift: crc32c_combine(X_TO_0, 0, bytes) }
+    }
+
+    /// The CRC-32C of both, from that of what stands in front.
+    #[must_use]
+    pub fn join(self, front: u32) -> u32 {
+        multiplied(front, self.shift) ^ self.crc
+    }
+}
+
+/// The polynomial 1, and that of Castagnoli without its highest term: the highest bit is x to 0.
+const X_TO_0: u32 = 1 << 31;
+const CASTAGNOLI: u32 = 0x82f6_3b78;
+
+/// The product of two polynomials modulo Castagnoli's.
+fn multiplied(a: u32, b: u32) -> u32 {
+    let (mut product, mut b) = (0, b);
+    for bit in (0..32).rev() {
+        product ^= b & ((a >> bit) & 1).wrapping_neg();
+        b = (b >> 1) ^ (CASTAGNOLI & (b & 1).wrapping_neg());
+    }
+    product
+}
+
 /// XXH3-128 of `bytes`.
 #[must_use]
 pub fn content_hash(bytes: &[u8]) -> ContentHash {
@@ -96,6 +134,18 @@ mod tests {
         for cut in [0, 1, 4096, 65536, 99_999, 100_000] {
             let (a, b) = bytes.split_at(cut);
             assert_eq!(crc32c_combine(crc32c(a), crc32c(b), b.len() as u64), crc32c(&bytes));
+        }
+    }
+
+    #[test]
+    fn what_stands_behind_is_joined_as_if_it_were_read() {
+        let all: Vec<u8> = (0..70_000u32).map(|n| (n * 7 + n / 256) as u8).collect();
+        for front in [0, 1, 56, 4096] {
+            for length in [0, 1, 9, 4096, 65_535, 65_536] {
+                let behind = &all[front..front + length];
+                let joined = Behind::new(crc32c(behind), length as u64).join(crc32c(&all[..front]));
+                assert_eq!(joined, crc32c(&all[..front + length]), "{front} and {length}");
+            }
         }
     }
 }

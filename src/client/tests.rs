@@ -45,7 +45,7 @@ fn stored(body: &[u8]) -> Answer {
 }
 
 fn piece(content: &[u8]) -> Piece {
-    Piece { parts: vec![Bytes::copy_from_slice(content)].into(), room: None }
+    Piece { parts: vec![Bytes::copy_from_slice(content)].into(), room: None, known: None }
 }
 
 #[derive(Debug)]

@@ -64,15 +64,15 @@ fn of_no_read(end: &ReadEnd) -> Answer {
 }
 
 fn content(opened: Opened, meta: Arc<Meta>, source: &Arc<Source>) -> Answer {
-    let Opened { range, parts, room, rest, .. } = opened;
+    let Opened { range, parts, room, rest, known, .. } = opened;
     let rest = rest.map(|reading| Box::new(Rest::new(*reading, Arc::clone(source))) as _);
-    Answer::Content(Content { meta, range, first: Piece { parts, room }, rest })
+    Answer::Content(Content { meta, range, first: Piece { parts, room, known }, rest })
 }
 
 /// The answer to the read of a further piece.
 pub(super) fn of_piece(end: PieceEnd) -> Answer {
     match end {
-        PieceEnd::Piece { parts, room } => Answer::More(Piece { parts, room }),
+        PieceEnd::Piece { parts, room } => Answer::More(Piece { parts, room, known: None }),
         PieceEnd::Damaged => damaged(),
         PieceEnd::Gone => not_found(),
         PieceEnd::Failed => Answer::refused(Status::Unavailable, FAILED),

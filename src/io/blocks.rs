@@ -6,6 +6,7 @@
 //! of cold objects neither pays for copies nor pushes out what is hot. The library's shards are locked over memory
 //! only.
 
+use crate::base::checksum::Behind;
 use crate::base::ids::{Sequence, VolumeId};
 use crate::base::second_look::SecondLook;
 use crate::store::Head;
@@ -27,6 +28,8 @@ pub(super) struct BlockKey {
 pub(super) struct Block {
     pub(super) bytes: Bytes,
     pub(super) head: Option<Arc<Head>>,
+    /// The checksum that it passed.
+    pub(super) crc: Behind,
 }
 
 /// What an entry takes besides its bytes: key, links, the fixed part of the head.
@@ -74,10 +77,14 @@ impl Blocks {
     }
 
     /// Offers a block that has just been verified.
-    pub(super) fn offer(&self, key: BlockKey, bytes: &[u8], head: Option<&Head>) {
+    pub(super) fn offer(&self, key: BlockKey, bytes: &[u8], crc: u32, head: Option<&Head>) {
         let Some(cache) = &self.cache else { return };
         if self.looks.is_second(key) {
-            let block = Block { bytes: Bytes::copy_from_slice(bytes), head: head.map(|head| Arc::new(head.clone())) };
+            let block = Block {
+                bytes: Bytes::copy_from_slice(bytes),
+                head: head.map(|head| Arc::new(head.clone())),
+                crc: Behind::new(crc, bytes.len() as u64),
+            };
             cache.insert(key, block);
         }
     }
@@ -94,18 +101,18 @@ mod tests {
     #[test]
     fn a_block_gets_in_at_its_second_look_and_memory_is_bounded() {
         let blocks = Blocks::new(1 << 20);
-        blocks.offer(key(1), b"content", None);
+        blocks.offer(key(1), b"content", 0, None);
         assert!(blocks.find(key(1)).is_none());
-        blocks.offer(key(1), b"content", None);
+        blocks.offer(key(1), b"content", 0, None);
         assert_eq!(blocks.find(key(1)).unwrap().bytes, "content");
         for n in 0..1000 {
-            blocks.offer(key(n), &[0; 10_000], None);
-            blocks.offer(key(n), &[0; 10_000], None);
+            blocks.offer(key(n), &[0; 10_000], 0, None);
+            blocks.offer(key(n), &[0; 10_000], 0, None);
         }
         assert!(blocks.bytes() <= 1 << 20);
         let none = Blocks::new(0);
-        none.offer(key(1), b"content", None);
-        none.offer(key(1), b"content", None);
+        none.offer(key(1), b"content", 0, None);
+        none.offer(key(1), b"content", 0, None);
         assert!(none.find(key(1)).is_none());
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::base::budget::Reservation;
 use crate::base::buffers::Parts;
+use crate::base::checksum::Behind;
 use crate::base::clock::Moment;
 use crate::base::completion::Completion;
 use crate::base::ids::{ContentHash, Cookie, ObjectId, Origin, Sequence, VolumeId};
@@ -78,6 +79,8 @@ pub struct Opened {
     pub room: Option<Reservation>,
     /// Where the rest comes from, if there is a rest.
     pub rest: Option<Box<Reading>>,
+    /// The checksum of `parts`, where it is known already.
+    pub known: Option<Behind>,
 }
 
 /// How the read of a further piece ended.

@@ -158,8 +158,13 @@ impl Target {
             return Some(out_of_range(&head));
         };
         let piece = piece_of(range.start, range.end);
+        if !head_only && piece == (0..first.bytes.len() as u64) {
+            // The block is all of it.
+            let opened = self.opened(&head, range, &piece, [first.bytes].into(), room.take(), false);
+            return Some(ReadEnd::Opened(Opened { known: Some(first.crc), ..opened }));
+        }
         let parts = cached_parts(self, &piece, Some(&first.bytes))?;
-        Some(self.opened(&head, range, &piece, parts, room.take(), head_only))
+        Some(ReadEnd::Opened(self.opened(&head, range, &piece, parts, room.take(), head_only)))
     }
 
     /// Reads the head, and the first piece of the part.
@@ -180,7 +185,8 @@ impl Target {
         };
         if head_only || range.is_empty() {
             let nothing = range.start..range.start;
-            return Ok(self.opened(&head, range, &nothing, Parts::new(), room.take(), head_only));
+            let opened = self.opened(&head, range, &nothing, Parts::new(), room.take(), head_only);
+            return Ok(ReadEnd::Opened(opened));
         }
         let (piece, bytes) = match whole_blocks_in(&head, buffer.filled().len(), &range) {
             Some(piece) => {
@@ -197,7 +203,7 @@ impl Target {
             }
         };
         let part = self.verified(&head, &piece, &bytes)?;
-        Ok(self.opened(&head, range, &piece, [part].into(), room.take(), false))
+        Ok(ReadEnd::Opened(self.opened(&head, range, &piece, [part].into(), room.take(), false)))
     }
 
     fn opened(
@@ -208,11 +214,11 @@ impl Target {
         parts: Parts,
         room: Option<Reservation>,
         head_only: bool,
-    ) -> ReadEnd {
+    ) -> Opened {
         let rest = (!head_only && piece.end < range.end).then(|| {
             Box::new(Reading { target: self.clone(), head: Arc::new(head.clone()), next: piece.end, end: range.end })
         });
-        ReadEnd::Opened(Opened { head: head.clone(), range, parts, room, rest })
+        Opened { head: head.clone(), range, parts, room, rest, known: None }
     }
 
     /// Reads at least the head: once for most, twice when its attributes are large.
@@ -251,7 +257,8 @@ impl Target {
                 head.verify_block(to_usize(block), content)?;
             }
             let owner = (block == 0).then_some(head);
-            self.unit.blocks.offer(self.key(block), content, owner);
+            let crc = head.raw_checksum(to_usize(block)).unwrap_or_default();
+            self.unit.blocks.offer(self.key(block), content, crc, owner);
         }
         let from = to_usize(piece.start - blocks.start);
         Ok(bytes.slice(from..from + to_usize(piece.end - piece.start)))

@@ -3,6 +3,7 @@
 use super::{Attributes, Entry, NameAnswer, Pieces, Stage, Stamp, Status};
 use crate::base::budget::Reservation;
 use crate::base::buffers::Parts;
+use crate::base::checksum::Behind;
 use crate::base::ids::{ContentHash, ObjectId};
 use bytes::Bytes;
 use serde::Serialize;
@@ -105,6 +106,8 @@ pub struct Piece {
     pub parts: Parts,
     /// Their room in the budget of replies.
     pub room: Option<Reservation>,
+    /// The checksum of all of them, where it is known already.
+    pub known: Option<Behind>,
 }
 
 impl Piece {

@@ -7,9 +7,11 @@ use super::get::encode_content_head;
 use super::meta::encode_meta;
 use super::object::encode_deleted;
 use super::put::encode_stored;
+use super::request::encode_checked_frame;
 use super::{ChecksumKind, FrameHead, Header, LAST, REPLY, VERSION, Welcome, encode_frame};
 use crate::base::budget::Reservation;
 use crate::base::buffers::Parts;
+use crate::base::checksum::crc32c;
 use crate::request::{Answer, Content, NameAnswer, Piece, Pieces, Refusal, Status};
 
 /// Where a reply goes, and how it is checked: as the request was.
@@ -114,7 +116,15 @@ fn encode_content(to: ReplyTo, content: Content, more_follows: bool) -> Reply {
 }
 
 fn encode_piece(to: ReplyTo, fixed: &[u8], piece: Piece, is_last: bool) -> Reply {
-    Reply { room: piece.room, ..to.frame(is_last, fixed, piece.parts) }
+    let Piece { parts, room, known } = piece;
+    let reply = match known {
+        Some(known) if to.checksum_kind == ChecksumKind::Crc32c => {
+            let header = Header { body_checksum: known.join(crc32c(fixed)), ..to.header(is_last) };
+            Reply { head: encode_checked_frame(header, fixed, &parts), parts, room: None, rest: None, is_last }
+        }
+        _ => to.frame(is_last, fixed, parts),
+    };
+    Reply { room, ..reply }
 }
 
 /// The frame of a refusal. It is always the last one of its request.
@@ -150,6 +160,7 @@ fn one_line(detail: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::checksum::Behind;
     use crate::base::ids::ContentHash;
     use crate::request::{Attributes, Call, Meta, Outcome, Stage};
     use crate::wire::{HEADER_BYTES, Opcode};
@@ -188,7 +199,11 @@ mod tests {
         Answer::Content(Content {
             meta: Arc::new(Meta { size: 10, hash: ContentHash(1), stored_ms: 2, attributes: Attributes::default() }),
             range: 0..10,
-            first: Piece { parts: vec![Bytes::from_static(b"01"), Bytes::from_static(b"234")].into(), room: None },
+            first: Piece {
+                parts: vec![Bytes::from_static(b"01"), Bytes::from_static(b"234")].into(),
+                room: None,
+                known: None,
+            },
             rest: rest.map(|rest| Box::new(rest) as Box<dyn Pieces>),
         })
     }
@@ -201,7 +216,7 @@ mod tests {
             assert_eq!(reply.rest.is_none(), is_last);
         }
         for more_follows in [false, true] {
-            let piece = Piece { parts: vec![Bytes::from_static(b"56789")].into(), room: None };
+            let piece = Piece { parts: vec![Bytes::from_static(b"56789")].into(), room: None, known: None };
             let reply = encode_answer(to(), Answer::More(piece), more_follows);
             assert_eq!(header(&reply).is_last(), !more_follows);
         }
@@ -210,7 +225,7 @@ mod tests {
     #[test]
     fn content_is_shared_not_copied() {
         let bytes = Bytes::from(vec![7; 1000]);
-        let piece = Piece { parts: vec![bytes.clone()].into(), room: None };
+        let piece = Piece { parts: vec![bytes.clone()].into(), room: None, known: None };
         let reply = encode_answer(to(), Answer::More(piece), false);
         assert_eq!(reply.parts[0].as_ptr(), bytes.as_ptr());
     }
@@ -223,5 +238,16 @@ mod tests {
         assert_eq!((header.status, header.stage, header.deadline_ms), (9, 3, 30));
         let text = std::str::from_utf8(&reply.head[HEADER_BYTES..]).unwrap();
         assert!(text.len() <= DETAIL_BYTES_MAX && text.starts_with("two lines"));
+    }
+
+    #[test]
+    fn a_checksum_that_is_known_is_not_computed_again() {
+        let content = vec![7; 5000];
+        for checksum_kind in [ChecksumKind::None, ChecksumKind::Crc32c, ChecksumKind::Crc32] {
+            let known = Some(Behind::new(crc32c(&content), content.len() as u64));
+            let piece = Piece { parts: [Bytes::from(content.clone())].into(), room: None, known };
+            let reply = encode_piece(ReplyTo { checksum_kind, ..to() }, b"fixed fields", piece, true);
+            assert_eq!(header(&reply).checksum_kind, checksum_kind);
+        }
     }
 }

@@ -132,9 +132,14 @@ pub type FrameHead = SmallVec<[u8; 128]>;
 /// A body is far smaller than 4 GiB: that is for the caller to know.
 #[must_use]
 pub fn encode_frame(mut header: Header, fixed: &[u8], parts: &[Bytes]) -> FrameHead {
+    header.body_checksum = header.checksum_kind.checksum_of_parts(fixed, parts);
+    encode_checked_frame(header, fixed, parts)
+}
+
+/// The same, of a header that has the checksum of the body already.
+pub(super) fn encode_checked_frame(mut header: Header, fixed: &[u8], parts: &[Bytes]) -> FrameHead {
     let bytes = fixed.len() + parts.iter().map(Bytes::len).sum::<usize>();
     header.body_bytes = u32::try_from(bytes).expect("limits keep every body below 4 GiB");
-    header.body_checksum = header.checksum_kind.checksum_of_parts(fixed, parts);
     let mut head = FrameHead::with_capacity(HEADER_BYTES + fixed.len());
     head.extend_from_slice(&header.encode());
     head.extend_from_slice(fixed);

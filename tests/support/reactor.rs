@@ -263,7 +263,7 @@ impl Scripture {
         };
         let part = scripted(self.next, bytes);
         self.next += bytes;
-        Ok(Piece { parts: vec![part].into(), room: Some(room) })
+        Ok(Piece { parts: vec![part].into(), room: Some(room), known: None })
     }
 }
 

@@ -86,7 +86,7 @@ fn content_that_is_not_what_its_name_says_never_meets_another_request() {
         let (tag, operation) = asked(&mut *http);
         assert!(matches!(operation, Operation::Get { .. }));
         let meta = Arc::new(Meta { size: 9, hash, stored_ms: 1, attributes: Attributes::default() });
-        let first = Piece { parts: vec![Bytes::from_static(b"wrong")].into(), room: None };
+        let first = Piece { parts: vec![Bytes::from_static(b"wrong")].into(), room: None, known: None };
         let content = Content { meta, range: 0..9, first, rest: None };
         http.encode(tag, Answer::Content(content), last, &mut output);
         let refused = output.waiting();
@@ -96,7 +96,7 @@ fn content_that_is_not_what_its_name_says_never_meets_another_request() {
         assert_eq!(matches!(http.next(), Some(Arrival::Close)), !last);
         http.encode(
             tag,
-            Answer::More(Piece { parts: vec![Bytes::from_static(b"more")].into(), room: None }),
+            Answer::More(Piece { parts: vec![Bytes::from_static(b"more")].into(), room: None, known: None }),
             true,
             &mut output,
         );
