@@ -9,6 +9,10 @@ use crate::base::checksum::RunningCrc;
 use crate::base::ids::ContentHash;
 use crate::base::limits::BLOCK_BYTES;
 use bytes::Bytes;
+use smallvec::SmallVec;
+
+/// Raw CRC-32C of blocks; those of small content need no list of their own.
+pub type BlockChecksums = SmallVec<[u32; 4]>;
 
 /// Bytes to store, and what is known about them.
 #[derive(Debug)]
@@ -16,7 +20,7 @@ pub struct Payload {
     /// The content.
     pub bytes: Bytes,
     /// Raw CRC-32C of each block, not yet mixed with a place.
-    pub block_checksums: Vec<u32>,
+    pub block_checksums: BlockChecksums,
     /// XXH3-128 of the content.
     pub hash: ContentHash,
     /// The room that the bytes hold in the budget of incoming bodies, given back when this is dropped.
@@ -36,7 +40,7 @@ impl Payload {
 /// Computes a payload's checksums as its bytes arrive.
 #[derive(Clone)]
 pub struct PayloadDigest {
-    done: Vec<u32>,
+    done: BlockChecksums,
     block: RunningCrc,
     block_filled: usize,
     hash: xxhash_rust::xxh3::Xxh3Default,
@@ -52,7 +56,7 @@ impl std::fmt::Debug for PayloadDigest {
 impl Default for PayloadDigest {
     fn default() -> Self {
         Self {
-            done: Vec::new(),
+            done: BlockChecksums::new(),
             block: RunningCrc::castagnoli(),
             block_filled: 0,
             hash: xxhash_rust::xxh3::Xxh3Default::new(),

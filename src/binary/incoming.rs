@@ -8,6 +8,7 @@ use crate::base::payload::PayloadDigest;
 use crate::net::Body;
 use crate::request::{Operation, Refusal};
 use crate::wire::{Header, Opcode, PutHead, ReplyTo, RunningChecksum};
+use smallvec::SmallVec;
 
 #[expect(clippy::large_enum_variant, reason = "a refused frame is rare, and what waits for a body is boxed as a whole")]
 pub(super) enum Incoming {
@@ -44,14 +45,14 @@ impl Incoming {
 pub(super) struct IncomingPut {
     body_bytes: u32,
     /// The fixed fields and attributes so far: at most their bound.
-    front: Vec<u8>,
+    front: SmallVec<[u8; PutHead::BYTES]>,
     head: Option<Result<PutHead, Refusal>>,
     digest: PayloadDigest,
 }
 
 impl IncomingPut {
     fn new(body_bytes: u32) -> Self {
-        Self { body_bytes, front: Vec::with_capacity(PutHead::BYTES), head: None, digest: PayloadDigest::default() }
+        Self { body_bytes, front: SmallVec::new(), head: None, digest: PayloadDigest::default() }
     }
 
     fn absorb(&mut self, mut bytes: &[u8]) {

@@ -5,6 +5,7 @@
 use super::state::DiskState;
 use super::unit::Unit;
 use crate::base::clock::Moment;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -23,8 +24,8 @@ pub struct Placement {
 
 impl Placement {
     /// The disks to try, the best first.
-    pub(super) fn order(&mut self, units: &[Arc<Unit>], now: Moment) -> Vec<usize> {
-        let facts: Vec<Fact> = units
+    pub(super) fn order(&mut self, units: &[Arc<Unit>], now: Moment) -> SmallVec<[usize; 4]> {
+        let facts: SmallVec<[Fact; 4]> = units
             .iter()
             .map(|unit| Fact {
                 takes: unit.state.state() == DiskState::Healthy,
@@ -36,7 +37,7 @@ impl Placement {
         self.choose(&facts)
     }
 
-    fn choose(&mut self, facts: &[Fact]) -> Vec<usize> {
+    fn choose(&mut self, facts: &[Fact]) -> SmallVec<[usize; 4]> {
         self.credits.resize(facts.len(), 0);
         let least = facts.iter().filter(|fact| fact.takes).map(|fact| fact.waiting).min().unwrap_or(0);
         let mut total = 0;
@@ -45,7 +46,7 @@ impl Placement {
             total += weight;
             *credit += weight;
         }
-        let mut order: Vec<usize> = (0..facts.len()).filter(|disk| facts[*disk].takes).collect();
+        let mut order: SmallVec<[usize; 4]> = (0..facts.len()).filter(|disk| facts[*disk].takes).collect();
         order.sort_by_key(|disk| {
             let fact = facts[*disk];
             let lags = fact.stuck || fact.waiting > 2 * least + LAG;
@@ -99,14 +100,14 @@ mod tests {
     fn a_lane_that_lags_is_the_last_resort_and_a_failed_disk_is_none() {
         let mut placement = Placement::default();
         for _ in 0..100 {
-            assert_eq!(placement.choose(&[fact(100, 500), fact(100, 3)]), [1, 0]);
+            assert_eq!(placement.choose(&[fact(100, 500), fact(100, 3)])[..], [1, 0]);
         }
         let stuck = Fact { stuck: true, ..fact(100, 1) };
-        assert_eq!(placement.choose(&[stuck, fact(100, 9)]), [1, 0]);
+        assert_eq!(placement.choose(&[stuck, fact(100, 9)])[..], [1, 0]);
         let failed = Fact { takes: false, ..fact(100, 0) };
-        assert_eq!(placement.choose(&[failed, fact(1, 0)]), [1]);
+        assert_eq!(placement.choose(&[failed, fact(1, 0)])[..], [1]);
         assert!(placement.choose(&[failed, failed]).is_empty());
         let nearly_full = Fact { free: 1 << 20, ..fact(1, 0) };
-        assert_eq!(placement.choose(&[nearly_full, fact(1, 500)]), [1, 0]);
+        assert_eq!(placement.choose(&[nearly_full, fact(1, 500)])[..], [1, 0]);
     }
 }
