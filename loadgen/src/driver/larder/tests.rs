@@ -53,7 +53,8 @@ fn session(session: u64) -> Vec<u8> {
 fn content(bytes: u64, range: Range<u64>, pieces: &[&[u8]]) -> Vec<u8> {
     let attributes = Attributes::of(&[(1, b"image/png")]).unwrap();
     let meta = Arc::new(Meta { size: bytes, hash: ContentHash(1), stored_ms: 2, attributes });
-    let of = |bytes: &[u8]| Piece { parts: vec![Bytes::copy_from_slice(bytes)], room: None };
+    let of =
+        |bytes: &[u8]| Piece { parts: [Bytes::copy_from_slice(bytes)].into_iter().collect(), known: None, room: None };
     let (first, more) = pieces.split_first().unwrap();
     let first = Answer::Content(Content { meta, range, first: of(first), rest: None });
     let to = to(Opcode::Get, correlation(1, 0));
@@ -134,7 +135,7 @@ fn requests_are_what_a_node_reads() {
             assert_eq!((head.durability, head.attribute_bytes), (Durability::Disk, 0));
             assert!(body[head.payload_start()..] == expected);
         } else {
-            let operation = operation_of(header.known_opcode().unwrap(), Bytes::copy_from_slice(body)).unwrap();
+            let operation = operation_of(header.known_opcode().unwrap(), body).unwrap();
             told.push(format!("{operation:?}"));
         }
         bytes = rest.to_vec();
