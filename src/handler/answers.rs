@@ -1,7 +1,7 @@
 //! How the ends of disk work read as answers. Any thread.
 
 use super::content::{Rest, Source};
-use crate::io::{AppendEnd, DeleteEnd, DiskScrub, Head, Opened, PieceEnd, ReadEnd, Refused};
+use crate::io::{AppendEnd, DeleteEnd, DiskScrub, ObjectFacts, Opened, PieceEnd, ReadEnd, Refused};
 use crate::request::{Answer, Attributes, Content, Durability, Meta, Piece, Refusal, Stage, Status, Stored};
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl Metas {
 /// The answer to a read that has ended; what is left of it is fetched from `source`.
 pub(super) fn of_read(end: ReadEnd, source: &Arc<Source>, metas: &mut Metas) -> Answer {
     match end {
-        ReadEnd::Opened(opened) => match meta_of(&opened.head).map(|meta| metas.share(meta)) {
+        ReadEnd::Opened(opened) => match meta_of(&opened.facts).map(|meta| metas.share(meta)) {
             Some(meta) => content(opened, meta, source),
             None => Answer::refused(Status::Damaged, DAMAGED),
         },
@@ -42,7 +42,7 @@ pub(super) fn of_read(end: ReadEnd, source: &Arc<Source>, metas: &mut Metas) -> 
 /// The answer to a read of a head.
 pub(super) fn of_stat(end: ReadEnd, metas: &mut Metas) -> Answer {
     match end {
-        ReadEnd::Opened(opened) => match meta_of(&opened.head) {
+        ReadEnd::Opened(opened) => match meta_of(&opened.facts) {
             Some(meta) => Answer::Stat(metas.share(meta)),
             None => Answer::refused(Status::Damaged, DAMAGED),
         },
@@ -154,11 +154,11 @@ pub(super) fn damaged() -> Answer {
 }
 
 /// `None` if the stored attributes are not well formed, which a node never stores.
-fn meta_of(head: &Head) -> Option<Meta> {
+fn meta_of(facts: &ObjectFacts) -> Option<Meta> {
     Some(Meta {
-        size: u64::from(head.payload_bytes),
-        hash: head.hash,
-        stored_ms: head.stored_ms,
-        attributes: Attributes::parse(head.attributes.clone()).ok()?,
+        size: u64::from(facts.payload_bytes),
+        hash: facts.hash,
+        stored_ms: facts.stored_ms,
+        attributes: Attributes::parse(facts.attributes.clone()).ok()?,
     })
 }

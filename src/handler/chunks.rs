@@ -39,13 +39,13 @@ pub(super) fn target_of(id: ObjectId, found: Found) -> Result<Target, Refusal> {
 pub(super) fn chunk_of(id: ObjectId, session: u64, end: ReadEnd) -> Result<Chunk, Refusal> {
     match end {
         ReadEnd::Opened(opened) => {
-            let head = &opened.head;
-            let is_foreign = head.origin.session != session && !planted::on(Bug::CommitForeignChunk);
-            if !head.is_named() || is_foreign {
+            let facts = &opened.facts;
+            let is_foreign = facts.origin.session != session && !planted::on(Bug::CommitForeignChunk);
+            if !facts.is_named || is_foreign {
                 let detail = format!("the chunk {id} was not put in this session for a name");
                 return Err(Refusal::new(Status::ForeignChunk, detail));
             }
-            Ok(Chunk { number: head.origin.number, bytes: head.payload_bytes, hash: head.hash })
+            Ok(Chunk { number: facts.origin.number, bytes: facts.payload_bytes, hash: facts.hash })
         }
         ReadEnd::NotFound | ReadEnd::OutOfRange { .. } => Err(missing(id)),
         other => match answers::of_stat(other, &mut answers::Metas::default()) {

@@ -149,7 +149,6 @@ fn recalled(end: MasterEnd, refusal: Refusal) -> Answer {
     }
 }
 
-#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is returned")]
 enum Asked {
     Here(ReadEnd),
     Coming,

@@ -9,7 +9,7 @@
 use crate::base::checksum::Behind;
 use crate::base::ids::{Sequence, VolumeId};
 use crate::base::second_look::SecondLook;
-use crate::store::Head;
+use crate::store::{Head, ObjectFacts};
 use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -23,17 +23,20 @@ pub(super) struct BlockKey {
     pub(super) block: u32,
 }
 
-/// A verified block; the first one of an object brings the head.
+/// A verified block. The first one of an object brings what is told of it, in the entry itself: what stands elsewhere is
+/// in another line of the processor's caches, and each of those costs as much as all the work of a lookup.
 #[derive(Debug, Clone)]
 pub(super) struct Block {
     pub(super) bytes: Bytes,
+    pub(super) facts: Option<ObjectFacts>,
+    /// Of the first block of an object with more than one: what reads of the others need.
     pub(super) head: Option<Arc<Head>>,
     /// The checksum that it passed.
     pub(super) crc: Behind,
 }
 
-/// What an entry takes besides its bytes: key, links, the fixed part of the head.
-const ENTRY_BYTES: u64 = 256;
+/// What an entry takes besides its bytes: key, links, what is told of the object.
+const ENTRY_BYTES: u64 = 320;
 const SEEN_SLOTS: usize = 1 << 16;
 
 #[derive(Clone)]
@@ -41,9 +44,10 @@ struct ByBytes;
 
 impl Weighter<BlockKey, Block> for ByBytes {
     fn weight(&self, _: &BlockKey, block: &Block) -> u64 {
-        // A head keeps its attributes and the checksums of its blocks.
+        let attributes = block.facts.as_ref().map_or(0, |facts| facts.attributes.len());
+        // A head keeps the checksums of its blocks too.
         let head = block.head.as_ref().map_or(0, |head| head.payload_offset());
-        (block.bytes.len() + head) as u64 + ENTRY_BYTES
+        (block.bytes.len() + attributes + head) as u64 + ENTRY_BYTES
     }
 }
 
@@ -82,7 +86,8 @@ impl Blocks {
         if self.looks.is_second(key) {
             let block = Block {
                 bytes: Bytes::copy_from_slice(bytes),
-                head: head.map(|head| Arc::new(head.clone())),
+                facts: head.map(Head::facts),
+                head: head.filter(|head| head.payload_bytes as usize > bytes.len()).map(|head| Arc::new(head.clone())),
                 crc: Behind::new(crc, bytes.len() as u64),
             };
             cache.insert(key, block);

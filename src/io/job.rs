@@ -9,7 +9,7 @@ use crate::base::ids::{ContentHash, Cookie, ObjectId, Origin, Sequence, VolumeId
 use crate::base::payload::Payload;
 use crate::base::range::ByteRange;
 use crate::io::read::{Reading, Target};
-use crate::store::{Head, TOMBSTONE_BYTES, needle_bytes};
+use crate::store::{ObjectFacts, TOMBSTONE_BYTES, needle_bytes};
 use bytes::Bytes;
 use std::ops::Range;
 
@@ -47,7 +47,6 @@ pub enum Tried<E> {
 
 /// How the first read of an object ended.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it is taken apart where it ends; a box would cost an allocation a read")]
 pub enum ReadEnd {
     /// The head, and the first verified bytes of the part that was asked for.
     Opened(Opened),
@@ -69,8 +68,8 @@ pub enum ReadEnd {
 /// An object that was opened.
 #[derive(Debug)]
 pub struct Opened {
-    /// Its head.
-    pub head: Head,
+    /// What is told of it.
+    pub facts: ObjectFacts,
     /// The bytes that are to be sent.
     pub range: Range<u64>,
     /// The first of them.

@@ -42,4 +42,4 @@ pub use scrub::{DiskScrub, ScrubReport, ScrubSettings, ScrubState, Uploads};
 pub use state::DiskState;
 
 /// What a reading begins with; part of what the ends of reads carry.
-pub use crate::store::Head;
+pub use crate::store::ObjectFacts;

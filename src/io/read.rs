@@ -150,21 +150,25 @@ impl Target {
         room: &mut Option<Reservation>,
     ) -> Option<ReadEnd> {
         let first = self.unit.blocks.find(self.key(0))?;
-        let head = first.head?;
-        if head.cookie != self.id.cookie {
+        let facts = first.facts?;
+        if facts.cookie != self.id.cookie {
             return Some(ReadEnd::NotFound);
         }
-        let Some(range) = resolve(&head, part, head_only) else {
-            return Some(out_of_range(&head));
+        let Some(range) = resolve(facts.payload_bytes, part, head_only) else {
+            return Some(out_of_range(facts.payload_bytes));
         };
         let piece = piece_of(range.start, range.end);
-        if !head_only && piece == (0..first.bytes.len() as u64) {
+        if !head_only && range == (0..first.bytes.len() as u64) {
             // The block is all of it.
-            let opened = self.opened(&head, range, &piece, [first.bytes].into(), room.take(), false);
-            return Some(ReadEnd::Opened(Opened { known: Some(first.crc), ..opened }));
+            let (parts, known) = ([first.bytes].into(), Some(first.crc));
+            return Some(ReadEnd::Opened(Opened { facts, range, parts, room: room.take(), rest: None, known }));
         }
-        let parts = cached_parts(self, &piece, Some(&first.bytes))?;
-        Some(ReadEnd::Opened(self.opened(&head, range, &piece, parts, room.take(), head_only)))
+        let parts = if head_only { Parts::new() } else { cached_parts(self, &piece, Some(&first.bytes))? };
+        let rest = match first.head {
+            Some(head) if !head_only => self.rest(&piece, range.end, || head),
+            _ => None,
+        };
+        Some(ReadEnd::Opened(Opened { facts, range, parts, room: room.take(), rest, known: None }))
     }
 
     /// Reads the head, and the first piece of the part.
@@ -180,13 +184,13 @@ impl Target {
         if head.kind != Kind::Put || head.cookie != self.id.cookie {
             return Ok(ReadEnd::NotFound);
         }
-        let Some(range) = resolve(&head, part, head_only) else {
-            return Ok(out_of_range(&head));
+        let facts = head.facts();
+        let Some(range) = resolve(head.payload_bytes, part, head_only) else {
+            return Ok(out_of_range(head.payload_bytes));
         };
         if head_only || range.is_empty() {
-            let nothing = range.start..range.start;
-            let opened = self.opened(&head, range, &nothing, Parts::new(), room.take(), head_only);
-            return Ok(ReadEnd::Opened(opened));
+            let (parts, room) = (Parts::new(), room.take());
+            return Ok(ReadEnd::Opened(Opened { facts, range, parts, room, rest: None, known: None }));
         }
         let (piece, bytes) = match whole_blocks_in(&head, buffer.filled().len(), &range) {
             Some(piece) => {
@@ -203,22 +207,14 @@ impl Target {
             }
         };
         let part = self.verified(&head, &piece, &bytes)?;
-        Ok(ReadEnd::Opened(self.opened(&head, range, &piece, [part].into(), room.take(), false)))
+        let rest = self.rest(&piece, range.end, || Arc::new(head));
+        Ok(ReadEnd::Opened(Opened { facts, range, parts: [part].into(), room: room.take(), rest, known: None }))
     }
 
-    fn opened(
-        &self,
-        head: &Head,
-        range: Range<u64>,
-        piece: &Range<u64>,
-        parts: Parts,
-        room: Option<Reservation>,
-        head_only: bool,
-    ) -> Opened {
-        let rest = (!head_only && piece.end < range.end).then(|| {
-            Box::new(Reading { target: self.clone(), head: Arc::new(head.clone()), next: piece.end, end: range.end })
-        });
-        Opened { head: head.clone(), range, parts, room, rest, known: None }
+    /// What is to be read behind a piece, up to `end`.
+    fn rest(&self, piece: &Range<u64>, end: u64, head: impl FnOnce() -> Arc<Head>) -> Option<Box<Reading>> {
+        let follows = piece.end < end;
+        follows.then(|| Box::new(Reading { target: self.clone(), head: head(), next: piece.end, end }))
     }
 
     /// Reads at least the head: once for most, twice when its attributes are large.
@@ -328,16 +324,16 @@ impl Reading {
 }
 
 /// The part in bytes of this object; `None` if it holds none of them.
-fn resolve(head: &Head, part: Option<ByteRange>, head_only: bool) -> Option<Range<u64>> {
-    let size = u64::from(head.payload_bytes);
+fn resolve(payload_bytes: u32, part: Option<ByteRange>, head_only: bool) -> Option<Range<u64>> {
+    let size = u64::from(payload_bytes);
     match part {
         Some(part) if !head_only => part.resolve(size).ok(),
         _ => Some(0..size),
     }
 }
 
-fn out_of_range(head: &Head) -> ReadEnd {
-    ReadEnd::OutOfRange { size: head.payload_bytes.into() }
+fn out_of_range(payload_bytes: u32) -> ReadEnd {
+    ReadEnd::OutOfRange { size: payload_bytes.into() }
 }
 
 /// From `next`, up to the end of the fourth block that it touches.

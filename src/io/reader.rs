@@ -123,7 +123,7 @@ fn try_piece(reading: &Reading, range: &Range<u64>) -> Result<Parts, Missed> {
 fn check_delete(target: &Target, by: DeleteBy) -> Result<(), DeleteEnd> {
     let mut room = None;
     match open(target, None, true, &mut room) {
-        ReadEnd::Opened(opened) => match (by, opened.head.is_named()) {
+        ReadEnd::Opened(opened) => match (by, opened.facts.is_named) {
             (DeleteBy::Id, true) => Err(DeleteEnd::Named),
             (DeleteBy::Name, false) => Err(DeleteEnd::NotNamed),
             (DeleteBy::Id, false) | (DeleteBy::Name, true) => Ok(()),

@@ -43,7 +43,8 @@ pub use damage::Damage;
 pub use directory_plan::{FileCase, FileFinding};
 pub use error::{Blame, StoreError};
 pub use needle::{
-    FLAG_NAMED, HEAD_BYTES_FIXED, Head, Kind, TOMBSTONE_BYTES, block_count, fuzz_needle, head_bytes, needle_bytes,
+    FLAG_NAMED, HEAD_BYTES_FIXED, Head, Kind, ObjectFacts, TOMBSTONE_BYTES, block_count, fuzz_needle, head_bytes,
+    needle_bytes,
 };
 pub use offline::{DamageAt, Inspection, SegmentInspection, Verification, VolumeInspection, inspect, verify};
 pub use open::{OpenReport, Opened, check_identity, check_options, open, open_watched};

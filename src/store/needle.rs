@@ -221,7 +221,40 @@ pub struct Head {
     block_checksums: SmallVec<[u8; BLOCKS_INLINE * 4]>,
 }
 
+/// What is told of a stored object: of its head what answers need, and nothing that only a read needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectFacts {
+    /// Its cookie.
+    pub cookie: Cookie,
+    /// XXH3-128 of its payload.
+    pub hash: ContentHash,
+    /// Milliseconds since 1970 when it was stored.
+    pub stored_ms: u64,
+    /// The request that made it.
+    pub origin: Origin,
+    /// Its attributes.
+    pub attributes: Bytes,
+    /// Bytes of its payload.
+    pub payload_bytes: u32,
+    /// Whether it is content of a name, or was put to become that.
+    pub is_named: bool,
+}
+
 impl Head {
+    /// What is told of it.
+    #[must_use]
+    pub fn facts(&self) -> ObjectFacts {
+        ObjectFacts {
+            cookie: self.cookie,
+            hash: self.hash,
+            stored_ms: self.stored_ms,
+            origin: self.origin,
+            attributes: self.attributes.clone(),
+            payload_bytes: self.payload_bytes,
+            is_named: self.is_named(),
+        }
+    }
+
     /// Whether it is content of a name, or was put to become that.
     #[must_use]
     pub fn is_named(&self) -> bool {
