@@ -352,3 +352,43 @@ fn a_run_that_loses_its_server_tells_what_it_had() {
     assert!(record.events.iter().any(|event| event.what.contains("connection lost")), "{:?}", record.events);
     server.wait().unwrap();
 }
+
+/// Answers each GET of HTTP by an empty object and the end of the connection, which it announces in the head; takes each PUT.
+fn closing_origin() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            std::thread::spawn(move || serve_until_closed(stream));
+        }
+    });
+    address
+}
+
+fn serve_until_closed(stream: std::net::TcpStream) -> std::io::Result<()> {
+    let mut from = BufReader::new(stream.try_clone()?);
+    let mut to = stream;
+    loop {
+        let (mut head, mut line) = (String::new(), String::new());
+        while line != "\r\n" {
+            line.clear();
+            if from.read_line(&mut line)? == 0 {
+                return Ok(());
+            }
+            head += &line;
+        }
+        if !head.starts_with("PUT") {
+            return to.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+        to.write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")?;
+    }
+}
+
+#[test]
+fn nothing_is_sent_behind_an_answer_that_ends_the_connection() {
+    let target = format!("http://{}/x", closing_origin());
+    let arguments = ["get-hot", "--objects", "5", "--size", "0", "--connections", "3", "--count", "200", "--json"];
+    let ran = run(&[&arguments[..], &["--target", &target]].concat());
+    let get = ran.requests("get");
+    assert_eq!((ran.code, get.ok, get.lost), (0, 200, 0), "{}", ran.told);
+}

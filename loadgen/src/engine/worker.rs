@@ -179,7 +179,8 @@ impl Worker {
             }
         }
         for number in std::mem::take(&mut self.unread) {
-            self.take(number, false);
+            // Whether the peer has closed was told before, and is not told again.
+            self.take(number, true);
         }
         Ok(true)
     }
@@ -270,7 +271,7 @@ impl Worker {
             self.tell(format!("cannot connect: {error}"));
             self.connecting -= 1;
             self.lose_open(number);
-            self.shut(number, false);
+            self.shut(number, After::Loss);
         }
     }
 
@@ -320,7 +321,8 @@ impl Worker {
     fn has_room(&self, number: usize) -> bool {
         let connection = &self.connections[number];
         match connection.state {
-            State::Ready => !connection.free.is_empty(),
+            // A server may have said that it closes.
+            State::Ready => !connection.free.is_empty() && connection.driver.is_ready(),
             State::Connecting => false,
             State::Closed => self.stream.is_storm,
         }
@@ -525,12 +527,29 @@ impl Worker {
             return;
         }
         if self.stream.is_storm {
-            self.shut(number, true);
+            self.shut(number, After::StormAnswer);
             return;
         }
-        if self.connections[number].state == State::Ready {
-            self.queue(number);
+        let connection = &self.connections[number];
+        if connection.state != State::Ready {
+            return;
         }
+        if connection.driver.is_ready() {
+            self.queue(number);
+        } else {
+            self.reopen(number);
+        }
+    }
+
+    /// The server said with an answer that it is the last on this connection: that is no failure, and nothing to wait for.
+    /// What was sent behind it is lost.
+    fn reopen(&mut self, number: usize) {
+        let lost = self.connections[number].under_way();
+        if lost > 0 {
+            self.tell(format!("connection lost: the server ends it with {lost} requests open"));
+        }
+        self.lose_open(number);
+        self.shut(number, After::Announced);
     }
 
     fn closed_by_peer(&mut self, number: usize) -> Result<(), String> {
@@ -551,7 +570,8 @@ impl Worker {
         if !is_whole || lost > 0 || number >= self.sending {
             return Err(format!("closed by the server with {lost} requests open"));
         }
-        self.shut(number, false);
+        let is_announced = !self.connections[number].driver.is_ready();
+        self.shut(number, if is_announced { After::Announced } else { After::Loss });
         Ok(())
     }
 
@@ -559,7 +579,7 @@ impl Worker {
     fn end(&mut self, number: usize, why: &str) {
         self.tell(format!("connection lost: {why}"));
         self.lose_open(number);
-        self.shut(number, false);
+        self.shut(number, After::Loss);
     }
 
     fn lose(&mut self, number: usize) {
@@ -576,26 +596,39 @@ impl Worker {
         }
     }
 
-    /// Closes a connection. `reset`: as a storm does after an answer; else it is opened again after a while.
-    fn shut(&mut self, number: usize, reset: bool) {
-        let now = self.now();
+    /// Closes a connection, that is opened again when it is its turn.
+    fn shut(&mut self, number: usize, after: After) {
+        let now = self.now().max(Duration::from_nanos(1));
         let connection = &mut self.connections[number];
         if connection.state == State::Connecting {
             self.connecting -= 1;
         }
-        connection.close(self.poll.registry(), now.max(Duration::from_nanos(1)), reset);
+        connection.close(self.poll.registry(), now, after == After::StormAnswer);
         connection.free.clear();
         connection.open.clear();
-        if reset {
-            self.queue(number);
-            return;
-        }
-        if number < self.sending {
-            self.closed.insert(0, number);
+        match after {
+            After::StormAnswer => return self.queue(number),
+            After::Announced => {
+                connection.closed_at = Duration::ZERO;
+                self.closed.push(number);
+            }
+            After::Loss if number < self.sending => self.closed.insert(0, number),
+            After::Loss => {}
         }
         let is_alone = self.connections[..self.sending].iter().all(|connection| connection.state != State::Ready);
         if is_alone && self.alone_since.is_none() {
             self.alone_since = Some(now);
         }
     }
+}
+
+/// Why a connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// A storm's request was answered: it is reset, and the next request opens another.
+    StormAnswer,
+    /// The server had said that it closes: another is opened at once.
+    Announced,
+    /// It failed: it is opened again after a while.
+    Loss,
 }
