@@ -392,3 +392,25 @@ fn nothing_is_sent_behind_an_answer_that_ends_the_connection() {
     let get = ran.requests("get");
     assert_eq!((ran.code, get.ok, get.lost), (0, 200, 0), "{}", ran.told);
 }
+
+#[test]
+fn a_server_that_never_answers_ends_a_run_without_a_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("http://{}/x", listener.local_addr().unwrap());
+    // The kernel takes the connections, and nobody reads from them.
+    let arguments = ["put-disk", "--count", "50", "--connections", "2", "--deadline-ms", "1", "--patience", "1"];
+    let ran = run(&[&arguments[..], &["--json", "--target", &target]].concat());
+    assert_eq!((ran.code, ran.requests("put").ok, ran.requests("put").lost), (1, 0, 2), "{}", ran.told);
+    assert!(ran.told.contains("no answer for"), "{}", ran.told);
+}
+
+#[test]
+fn what_runs_beside_a_load_ends_with_it() {
+    let (mut server, address) = echo();
+    let target = format!("echo://{address}");
+    let arguments = ["get-hot", "--count", "100", "--objects", "5", "--connections", "2", "--background", "get=1"];
+    let ran = run(&[&arguments[..], &["--json", "--target", &target]].concat());
+    assert_eq!((ran.code % 4, ran.requests("get").ok), (0, 100), "{}", ran.told);
+    server.kill().unwrap();
+    server.wait().unwrap();
+}

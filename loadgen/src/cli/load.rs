@@ -124,7 +124,8 @@ pub struct LoadArguments {
     #[arg(long, value_enum)]
     pub durability: Option<Class>,
 
-    /// How long each request may take, in milliseconds, for servers that are told
+    /// How long each request may take, in milliseconds, for servers that are told; also, with --patience, how long none
+    /// of those may be answered that are stored before or counted by --count
     #[arg(long, default_value_t = 30_000, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..=86_400_000))]
     pub deadline_ms: u32,
 
@@ -289,7 +290,12 @@ impl LoadArguments {
             server_pids: self.server_pid.clone(),
             data: self.data.clone(),
             drop_caches: self.drop_caches || scenario.cold,
-            patience: Patience { server: Duration::from_secs(self.patience), ..Patience::default() },
+            patience: Patience {
+                server: Duration::from_secs(self.patience),
+                // Servers that are told of a deadline say so when it is over.
+                answer: Duration::from_millis(self.deadline_ms.into()) + Duration::from_secs(self.patience),
+                ..Patience::default()
+            },
             ledger: self.ledger.clone(),
             quiet: self.quiet,
         })

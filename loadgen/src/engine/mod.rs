@@ -18,6 +18,7 @@ use plan::{Patience, Stream};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel, sync_channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tally::Tallies;
 use worker::{Ties, Worker};
@@ -53,7 +54,7 @@ const SECONDS_BEHIND: usize = 3;
 /// How often it is looked whether the run is to end, when no worker says anything.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Runs streams until `watch` ends them by its [`Control`], or all has been sent, or no worker can go on. `watch` is called
+/// Runs streams until `watch` ends them by its [`Control`], or the first of them has sent all, or no worker can go on. `watch` is called
 /// with each second, from this thread.
 ///
 /// # Errors
@@ -66,7 +67,9 @@ pub fn run(
     let control = Arc::new(Control::default());
     let start = Instant::now();
     let mut crew = Crew { streams: streams.len(), ..Crew::default() };
-    let (said, listening) = sync_channel(64);
+    // Nobody ever finds it full: each worker has so many seconds to give away, and its end.
+    let workers: usize = streams.iter().map(|stream| stream.workloads.len()).sum();
+    let (said, listening) = sync_channel(workers * (SECONDS_BEHIND + 1));
     for (place, mut stream) in streams.into_iter().enumerate() {
         let workloads = std::mem::take(&mut stream.workloads);
         let count = u32::try_from(workloads.len()).map_err(|_| "too many threads".to_string())?;
@@ -81,9 +84,9 @@ pub fn run(
             let ties = Ties { control: Arc::clone(&control), said: said.clone(), spare, start };
             let worker = Worker::new(number, Share { index, count }, Arc::clone(&stream), workload, patience, ties)
                 .map_err(|error| format!("no event loop can be had: {error}"))?;
-            crew.members.push(Member { stream: place, spares, seconds: VecDeque::new(), ended: None });
-            larder::base::thread::spawn(&format!("load-{number}"), move || worker.run())
+            let thread = larder::base::thread::spawn(&format!("load-{number}"), move || worker.run())
                 .map_err(|error| format!("no thread can be had: {error}"))?;
+            crew.members.push(Member { stream: place, spares, seconds: VecDeque::new(), ended: None, thread });
         }
     }
     drop(said);
@@ -103,6 +106,7 @@ struct Member {
     /// Seconds that others have not said yet.
     seconds: VecDeque<Box<Interval>>,
     ended: Option<Box<Ended>>,
+    thread: JoinHandle<()>,
 }
 
 impl Crew {
@@ -113,25 +117,32 @@ impl Crew {
         watch: &mut impl FnMut(&Tick, &Control),
     ) -> Result<Finished, String> {
         while self.members.iter().any(|member| member.ended.is_none()) {
+            // Looked at before listening: whatever a thread has said, it said before it was over.
+            let is_broken = self.members.iter().any(|member| member.ended.is_none() && member.thread.is_finished());
             match listening.recv_timeout(LOOK) {
-                Ok(Said::Interval(number, interval)) => {
-                    if let Some(member) = self.members.get_mut(number as usize) {
-                        member.seconds.push_back(interval);
-                    }
-                }
-                Ok(Said::Ended(number, ended)) => {
-                    if let Some(member) = self.members.get_mut(number as usize) {
-                        member.ended = Some(ended);
-                    }
-                }
+                Ok(said) => self.hear(said),
+                Err(_) if is_broken => return Err("a thread of the generator broke down".to_string()),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err("a worker ended without a word".to_string()),
+                Err(RecvTimeoutError::Disconnected) => return Err("all threads ended without a word".to_string()),
+            }
+            if self.members.iter().filter(|member| member.stream == 0).all(|member| member.ended.is_some()) {
+                // What runs beside it has nothing to be beside of.
+                control.stop();
             }
             while let Some(tick) = self.tick() {
                 watch(&tick, control);
             }
         }
         Ok(self.finish(control, watch))
+    }
+
+    fn hear(&mut self, said: Said) {
+        let (Said::Interval(number, _) | Said::Ended(number, _)) = said;
+        let member = self.members.get_mut(number as usize).expect("workers are numbered as they are kept");
+        match said {
+            Said::Interval(_, interval) => member.seconds.push_back(interval),
+            Said::Ended(_, ended) => member.ended = Some(ended),
+        }
     }
 
     /// The next second, when all who go on have said it.

@@ -58,11 +58,13 @@ pub struct Patience {
     pub server: Duration,
     /// For answers that are under way at the end.
     pub drain: Duration,
+    /// Where no time ends the run: for any answer at all, when some are under way.
+    pub answer: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { server: Duration::from_secs(10), drain: Duration::from_secs(5) }
+        Self { server: Duration::from_secs(10), drain: Duration::from_secs(5), answer: Duration::from_secs(60) }
     }
 }
 

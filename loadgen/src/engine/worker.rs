@@ -59,6 +59,8 @@ pub(super) struct Worker {
     unread: Vec<usize>,
     connecting: usize,
     under_way: usize,
+    /// When an answer came last, or the first request of those under way was begun.
+    heard_at: Duration,
     /// Since when no connection is ready.
     alone_since: Option<Duration>,
     /// What happened to the connection that was lost last.
@@ -119,6 +121,7 @@ impl Worker {
             unread: Vec::new(),
             connecting: 0,
             under_way: 0,
+            heard_at: Duration::ZERO,
             alone_since: Some(Duration::ZERO),
             trouble: None,
             fatal: None,
@@ -166,6 +169,7 @@ impl Worker {
         let now = self.now();
         self.tick(now);
         self.reconnect(now)?;
+        self.expect_answers(now)?;
         self.gather(now);
         self.issue(now);
         self.flush();
@@ -218,6 +222,18 @@ impl Worker {
     fn tell(&mut self, why: String) {
         self.remark(|| why.clone());
         self.trouble = Some(why);
+    }
+
+    /// A server that takes requests and answers none would hold a run without a time for ever.
+    fn expect_answers(&mut self, now: Duration) -> Result<(), String> {
+        if self.under_way == 0 {
+            self.heard_at = now;
+        }
+        let silent = now.saturating_sub(self.heard_at);
+        if self.stream.count.is_none() || silent <= self.patience.answer {
+            return Ok(());
+        }
+        Err(format!("{}: no answer for {silent:.0?}, and {} requests open", self.stream.address, self.under_way))
     }
 
     /// Opens connections that are closed.
@@ -509,6 +525,9 @@ impl Worker {
         };
         let (ended, fault) = (taking.ended, taking.fault);
         self.under_way -= ended;
+        if ended > 0 {
+            self.heard_at = now;
+        }
         if let Some(garbage) = garbage {
             return Err(format!("what came is not of the protocol: {garbage}"));
         }
