@@ -414,3 +414,37 @@ fn what_runs_beside_a_load_ends_with_it() {
     server.kill().unwrap();
     server.wait().unwrap();
 }
+
+#[test]
+fn answers_that_come_after_the_end_are_in_the_latency() {
+    let (mut server, address) = echo();
+    let (target, id) = (format!("echo://{address}"), server.id());
+    // It stands still at the end of measuring, and goes on when the run waits for what is open.
+    let stop = format!("1.5:kill -STOP {id}; sleep 3; kill -CONT {id}");
+    let arguments = ["get-hot", "--target", &target, "--objects", "10", "--connections", "4", "--json"];
+    let open = ["--rate", "500", "--arrivals", "constant", "--seconds", "3", "--warm-up", "0.1", "--at", &stop];
+    let ran = run(&[&arguments[..], &open].concat());
+    let get = ran.requests("get");
+    // Waiting requests are not sent any more: there are places for four, the others are told as never sent.
+    assert!(get.response.decode().unwrap().len() >= get.ok + 4, "{}", ran.told);
+    assert!(get.shed > 0 && get.lost == 0, "{} and {}", get.shed, get.lost);
+    let record = ran.record.unwrap();
+    assert!(!record.is_valid_for("latency"), "{:?}", record.doubts);
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+#[test]
+fn an_interrupted_run_tells_what_it_had() {
+    let (mut server, address) = echo();
+    let target = format!("echo://{address}");
+    let arguments = ["get-hot", "--target", &target, "--objects", "10", "--connections", "4", "--seconds", "600"];
+    // It asks for its end itself: the parent of a command is the program.
+    let ran = run(&[&arguments[..], &["--warm-up", "0.1", "--json", "--at", "0.1:kill -INT $PPID"]].concat());
+    assert_eq!(ran.code, 1, "{}", ran.told);
+    assert!(ran.told.contains("interrupted"), "{}", ran.told);
+    let get = ran.requests("get");
+    assert!(get.ok > 0 && get.lost == 0, "{} and {}", get.ok, get.lost);
+    server.kill().unwrap();
+    server.wait().unwrap();
+}

@@ -4,19 +4,35 @@
 
 use super::tally::Tallies;
 use crate::workload::Workload;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Tells workers to stop.
+/// Tells workers to stop, and when any of them was answered last.
 #[derive(Debug, Default)]
 pub struct Control {
     stops: AtomicBool,
+    /// When the first load was last answered as asked, in nanoseconds from the start of the run.
+    answered_ns: AtomicU64,
 }
 
 impl Control {
     /// No request is begun any more; what is under way is waited for.
     pub fn stop(&self) {
         self.stops.store(true, Ordering::Release);
+    }
+
+    /// When the first load was last answered as asked, from the start of the run.
+    #[must_use]
+    pub fn answered_at(&self) -> Duration {
+        Duration::from_nanos(self.answered_ns.load(Ordering::Relaxed))
+    }
+
+    /// It is answered now; how long it was not, whichever worker was answered before.
+    pub(super) fn answered(&self, now: Duration) -> Duration {
+        let now_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        // A worker may be a little behind another: then there was no silence.
+        let before = self.answered_ns.fetch_max(now_ns, Ordering::Relaxed);
+        Duration::from_nanos(now_ns.saturating_sub(before))
     }
 
     pub(super) fn stops(&self) -> bool {
@@ -35,6 +51,10 @@ pub struct Interval {
     pub outstanding: u64,
     /// Connections that are ready at the end.
     pub ready: u32,
+    /// Connections that were lost, of whichever side's doing.
+    pub broken: u64,
+    /// The longest time that ended here in which the first load was not answered as asked.
+    pub silence: Duration,
     /// What went wrong with connections, up to a few lines.
     pub remarks: Vec<String>,
 }

@@ -34,6 +34,10 @@ pub struct Tick {
     pub outstanding: u64,
     /// Connections that are ready at the end.
     pub ready: u32,
+    /// Connections that were lost.
+    pub broken: u64,
+    /// The longest time that ended here in which the first load was not answered as asked.
+    pub silence: Duration,
     /// What went wrong with connections, up to a few lines a worker.
     pub remarks: Vec<String>,
     /// Whether it is the last: what the workers had when they ended.
@@ -193,6 +197,8 @@ impl Tick {
         }
         self.outstanding += interval.outstanding;
         self.ready += interval.ready;
+        self.broken += std::mem::take(&mut interval.broken);
+        self.silence = self.silence.max(std::mem::take(&mut interval.silence));
         self.remarks.append(&mut interval.remarks);
     }
 }

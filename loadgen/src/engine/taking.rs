@@ -16,6 +16,8 @@ pub(super) struct Taking<'a> {
     pub(super) workload: &'a mut Workload,
     /// Requests that ended.
     pub(super) ended: usize,
+    /// Those of them that were answered as asked.
+    pub(super) good: usize,
     /// The first answer that cannot be right.
     pub(super) fault: Option<String>,
 }
@@ -74,6 +76,7 @@ impl Taking<'_> {
             return;
         }
         tally.ok += 1;
+        self.good += 1;
         tally.verified += u64::from(open.is_compared && expected > 0);
         tally.bytes += if open.step.verb == Verb::Put { open.step.object.bytes } else { open.came };
         tally.service.saturating_record(service);

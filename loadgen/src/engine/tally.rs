@@ -21,7 +21,7 @@ pub struct Tally {
     pub verified: u64,
     /// Unanswered when their connection was lost, or at the end.
     pub lost: u64,
-    /// Never sent.
+    /// Due and never sent: too many were outstanding, or still waited at the end.
     pub shed: u64,
     /// Other answers, by name.
     pub refused: BTreeMap<&'static str, u64>,
@@ -74,6 +74,21 @@ impl Tally {
             (&mut self.service, &other.service),
             (&mut self.response, &other.response),
             (&mut self.lag, &other.lag),
+            (&mut self.refusal, &other.refusal),
+        ] {
+            if !from.is_empty() {
+                to.add(from).expect("all histograms have the same bounds");
+            }
+        }
+    }
+
+    /// Adds what became of requests that were open, or due, at the end of measuring.
+    pub fn add_late(&mut self, other: &Self) {
+        self.lost += other.lost;
+        self.shed += other.shed;
+        for (to, from) in [
+            (&mut self.service, &other.service),
+            (&mut self.response, &other.response),
             (&mut self.refusal, &other.refusal),
         ] {
             if !from.is_empty() {

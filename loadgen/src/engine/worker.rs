@@ -284,6 +284,7 @@ impl Worker {
                 self.fatal =
                     Some(format!("{all} connections want more open files than there may be: raise ulimit -n: {error}"));
             }
+            self.interval.broken += 1;
             self.tell(format!("cannot connect: {error}"));
             self.connecting -= 1;
             self.lose_open(number);
@@ -409,6 +410,10 @@ impl Worker {
     fn is_done(&mut self, now: Duration) -> bool {
         if self.stopped_at.is_none() && (self.control.stops() || !self.has_more) {
             self.stopped_at = Some(now);
+            if self.has_more {
+                // They were due, and are not sent any more.
+                self.interval.tallies.of(self.workload.main_verb()).shed += self.waiting.len() as u64;
+            }
             self.waiting.clear();
         }
         self.stopped_at.is_some_and(|at| self.under_way == 0 || now.saturating_sub(at) > self.patience.drain)
@@ -502,6 +507,7 @@ impl Worker {
             tallies: &mut self.interval.tallies,
             workload: &mut self.workload,
             ended: 0,
+            good: 0,
             fault: None,
         };
         let garbage = if connection.unread.is_empty() {
@@ -523,11 +529,8 @@ impl Worker {
                 Err(garbage) => Some(garbage),
             }
         };
-        let (ended, fault) = (taking.ended, taking.fault);
-        self.under_way -= ended;
-        if ended > 0 {
-            self.heard_at = now;
-        }
+        let (ended, good, fault) = (taking.ended, taking.good, taking.fault);
+        self.ended(now, ended, good);
         if let Some(garbage) = garbage {
             return Err(format!("what came is not of the protocol: {garbage}"));
         }
@@ -539,6 +542,16 @@ impl Worker {
         }
         self.after_answers(number, ended);
         Ok(())
+    }
+
+    fn ended(&mut self, now: Duration, ended: usize, good: usize) {
+        self.under_way -= ended;
+        if ended > 0 {
+            self.heard_at = now;
+        }
+        if good > 0 && self.stream.name.is_empty() {
+            self.interval.silence = self.interval.silence.max(self.control.answered(now));
+        }
     }
 
     fn after_answers(&mut self, number: usize, ended: usize) {
@@ -565,6 +578,7 @@ impl Worker {
     fn reopen(&mut self, number: usize) {
         let lost = self.connections[number].under_way();
         if lost > 0 {
+            self.interval.broken += 1;
             self.tell(format!("connection lost: the server ends it with {lost} requests open"));
         }
         self.lose_open(number);
@@ -581,10 +595,12 @@ impl Worker {
             tallies: &mut self.interval.tallies,
             workload: &mut self.workload,
             ended: 0,
+            good: 0,
             fault: None,
         };
         let is_whole = connection.driver.closed(&mut taking);
-        self.under_way -= taking.ended;
+        let (ended, good) = (taking.ended, taking.good);
+        self.ended(now, ended, good);
         let lost = self.connections[number].under_way();
         if !is_whole || lost > 0 || number >= self.sending {
             return Err(format!("closed by the server with {lost} requests open"));
@@ -596,6 +612,7 @@ impl Worker {
 
     /// A connection is of no further use.
     fn end(&mut self, number: usize, why: &str) {
+        self.interval.broken += 1;
         self.tell(format!("connection lost: {why}"));
         self.lose_open(number);
         self.shut(number, After::Loss);

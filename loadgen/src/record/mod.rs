@@ -94,6 +94,12 @@ pub struct Round {
     pub warm_up_seconds: f64,
     /// Requests by stream and name, as "get" or "background put".
     pub requests: BTreeMap<String, Requests>,
+    /// Connections that were lost or could not be had.
+    pub broken: u64,
+    /// Connections that were open at the ends of its seconds, idle ones too: the fewest.
+    pub connections_min: Option<u32>,
+    /// The longest time in which no request of the first stream was answered as asked.
+    pub longest_silence_seconds: f64,
     /// Second by second.
     pub series: Vec<Second>,
     /// What the server took, if it is local.
@@ -116,13 +122,14 @@ pub struct Requests {
     pub verified: u64,
     /// Unanswered when their connection was lost, or at the end.
     pub lost: u64,
-    /// Due in an open loop while the bound on what may be outstanding was reached: never sent.
+    /// Due in an open loop and never sent: the bound on what may be outstanding was reached, or they waited until the end.
     pub shed: u64,
     /// Answers of other kinds, by the protocol's name.
     pub refused: BTreeMap<String, u64>,
-    /// From sending to the whole answer; answered as asked only. HDR V2, base64, nanoseconds.
+    /// From sending to the whole answer; answered as asked only. HDR V2, base64, nanoseconds. Answers that came after the
+    /// end of measuring are in here and not in `ok`: they are those that took longest.
     pub service: histogram::Encoded,
-    /// From the intended time to the whole answer; empty in a closed loop.
+    /// From the intended time to the whole answer, of the same answers; empty in a closed loop.
     pub response: histogram::Encoded,
     /// From the intended time to sending: the generator's own lateness; empty in a closed loop.
     pub lag: histogram::Encoded,
@@ -260,7 +267,7 @@ pub struct Doubt {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
-    /// Seconds from the start of the first round's measuring; below zero in the warm-up.
+    /// Seconds from the start of its round's measuring; below zero in the warm-up.
     pub at_seconds: f64,
     /// What.
     pub what: String,

@@ -21,6 +21,7 @@ pub fn text(record: &Record) -> String {
     text += &heading(record, &summary);
     text += &requests(&summary);
     text += &latencies(&summary);
+    text += &silence(record);
     if let Some(server) = &summary.server {
         text += &cost(server, &summary);
     }
@@ -103,6 +104,12 @@ fn latencies(summary: &Summary) -> String {
         }
     }
     if table.rows.is_empty() { String::new() } else { table.text() + "\n" }
+}
+
+/// The longest time that nobody was served, which percentiles do not show.
+fn silence(record: &Record) -> String {
+    let longest = record.rounds.iter().map(|round| round.longest_silence_seconds).fold(0.0, f64::max);
+    format!("longest time without a good answer: {} ms\n\n", digits(longest * 1e3))
 }
 
 /// The histograms of a kind that hold something.

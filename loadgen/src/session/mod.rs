@@ -4,6 +4,7 @@
 
 mod doubts;
 pub mod hooks;
+mod interrupt;
 pub mod plan;
 pub mod progress;
 mod round;
@@ -13,6 +14,7 @@ pub mod steady;
 mod subject;
 
 use crate::record::{FORMAT, Machine, Record, Target};
+use interrupt::Interrupt;
 use larder::base::utc::utc;
 use plan::Plan;
 use progress::Progress;
@@ -39,10 +41,11 @@ pub struct Outcome {
 /// A line, when nothing could be measured: an unreachable server, objects that could not be stored, a request that the
 /// protocol does not have.
 pub fn run(plan: &Plan, arguments: &[String]) -> Result<Outcome, String> {
+    let interrupt = Interrupt::catch()?;
     let mut progress = Progress::new(plan.quiet);
     let mut subjects = Vec::new();
     for target in &plan.targets {
-        let mut subject = Subject::new(plan, target, record(plan, target, arguments))?;
+        let mut subject = Subject::new(plan, target, record(plan, target, arguments), &interrupt)?;
         subject.prepare(plan, &mut progress)?;
         subjects.push(subject);
     }

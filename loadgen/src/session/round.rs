@@ -3,6 +3,7 @@
 //! The thread that watches the run. Always: what is counted, and what it cost, are of the same seconds.
 
 use super::hooks::Hooks;
+use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::steady::{WarmUp, Warming};
 use crate::engine::tally::{Tallies, Tally};
@@ -29,6 +30,8 @@ pub(super) struct Watching<'a> {
     pub(super) server: Option<&'a mut Meter>,
     pub(super) own: &'a mut Meter,
     pub(super) progress: &'a mut Progress,
+    /// Ends it before its time.
+    pub(super) interrupt: Interrupt,
 }
 
 /// What was seen so far.
@@ -82,6 +85,8 @@ impl<'a> Seen<'a> {
     fn begin(&mut self, at: Duration, is_steady: bool) {
         self.is_steady = is_steady;
         self.round.warm_up_seconds = at.as_secs_f64();
+        // What happened in the warm-up happened before.
+        self.events.iter_mut().for_each(|event| event.at_seconds -= at.as_secs_f64());
         let own = self.watching.own.read().ok();
         self.measuring = Some(Measuring { from: at, server: self.server_before.clone(), own });
     }
@@ -103,45 +108,67 @@ impl<'a> Seen<'a> {
         self.watching.progress.second(&second, tick, from.is_some());
         match from {
             None => {
+                // Nothing of a warm-up is measured; contents that are wrong are wrong all the same.
+                self.add_wrong(tick);
                 let cost = cpu_us.filter(|_| second.ok > 0).map(|us| us / second.ok as f64);
                 let figure = cost.or((second.ok > 0).then(|| second.ok as f64 / second.seconds.max(1e-9)));
-                if !tick.is_last && self.warming.second(tick.at, figure) {
+                if self.watching.interrupt.is_asked() {
+                    control.stop();
+                } else if !tick.is_last && self.warming.second(tick.at, figure) {
                     self.begin(tick.at, self.warming.is_steady);
                 }
             }
             Some(from) if !self.is_over => {
-                // Of a run by time the end is no part: there requests were only waited for.
-                let counts = !tick.is_last || self.watching.seconds.is_none();
-                for (total, new) in self.totals.iter_mut().zip(&tick.streams) {
-                    if counts {
-                        total.add(new);
-                    }
-                }
-                if second.seconds > 0.0 && counts {
+                self.totals.iter_mut().zip(&tick.streams).for_each(|(total, new)| total.add(new));
+                if second.seconds > 0.0 {
                     self.series.push(second);
                 }
+                self.look_at_connections(tick);
+                self.silent(tick.silence.min(tick.at.saturating_sub(from)));
                 for told in self.watching.hooks.due(tick.at.saturating_sub(from)) {
                     self.event(from, tick.at, told);
                 }
                 let measured = tick.at.saturating_sub(from) + TICK / 2;
                 let enough = self.watching.seconds.is_some_and(|seconds| measured >= seconds);
-                if enough || tick.is_last {
-                    self.end(from, if counts { tick.at } else { self.before.min(tick.at) });
+                if enough || tick.is_last || self.watching.interrupt.is_asked() {
+                    self.silent(tick.at.saturating_sub(control.answered_at().max(from)));
+                    self.end(from, tick.at);
                     control.stop();
                 }
             }
-            Some(_) => self.add_end(tick),
+            Some(_) => {
+                self.add_wrong(tick);
+                self.add_late(tick);
+            }
         }
     }
 
-    /// What was wrong or lost behind the end of measuring is told too.
-    fn add_end(&mut self, tick: &Tick) {
+    fn add_wrong(&mut self, tick: &Tick) {
+        for (total, new) in self.totals.iter_mut().zip(&tick.streams) {
+            new.iter().for_each(|(verb, tally)| total.of(verb).wrong += tally.wrong);
+        }
+    }
+
+    /// Behind the end of measuring open requests are waited for. Their answers are no part of the rate; of the latency they
+    /// are the longest part, as when a server stands still at the end.
+    fn add_late(&mut self, tick: &Tick) {
         for (total, new) in self.totals.iter_mut().zip(&tick.streams) {
             for (verb, tally) in new.iter() {
-                total.of(verb).wrong += tally.wrong;
-                total.of(verb).lost += tally.lost;
+                total.of(verb).add_late(tally);
             }
         }
+    }
+
+    fn look_at_connections(&mut self, tick: &Tick) {
+        // At the very end all are closed.
+        if !tick.is_last {
+            self.round.connections_min = Some(self.round.connections_min.map_or(tick.ready, |min| min.min(tick.ready)));
+        }
+        self.round.broken += tick.broken;
+    }
+
+    fn silent(&mut self, silence: Duration) {
+        self.round.longest_silence_seconds = self.round.longest_silence_seconds.max(silence.as_secs_f64());
     }
 
     fn end(&mut self, from: Duration, at: Duration) {
@@ -218,5 +245,75 @@ fn recorded(tally: &Tally) -> Requests {
         response: Encoded::of(&tally.response),
         lag: Encoded::of(&tally.lag),
         refusal: Encoded::of(&tally.refusal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::Verb;
+
+    fn tick(second: u64, fill: impl FnOnce(&mut Tally)) -> Tick {
+        let mut tallies = Tallies::default();
+        fill(tallies.of(Verb::Get));
+        Tick { at: Duration::from_secs(second), streams: vec![tallies], ready: 4, ..Tick::default() }
+    }
+
+    #[test]
+    fn each_second_counts_where_it_belongs() {
+        let (mut own, mut progress) = (Meter::own().unwrap(), Progress::new(true));
+        let watching = Watching {
+            names: vec![String::new()],
+            seconds: Some(Duration::from_secs(2)),
+            warm_up: WarmUp::For(Duration::from_secs(1)),
+            hooks: Hooks::new(&[]),
+            server: None,
+            own: &mut own,
+            progress: &mut progress,
+            interrupt: Interrupt::default(),
+        };
+        let (mut seen, control) = (Seen::new(watching), Control::default());
+        // The warm-up: nothing of it counts, but what was wrong.
+        let mut first = tick(1, |tally| (tally.ok, tally.wrong, tally.lost) = (100, 1, 1));
+        first.remarks.push("early".to_string());
+        seen.tick(&first, &control);
+        let measured = |ready| Tick { ready, broken: 1, ..tick(2, |tally| (tally.ok, tally.lost) = (10, 1)) };
+        seen.tick(&measured(3), &control);
+        seen.tick(&Tick { at: Duration::from_secs(3), ..measured(4) }, &control);
+        // What was open at the end: lost, or late, and no part of the rate.
+        let late = |tally: &mut Tally| {
+            (tally.ok, tally.lost, tally.shed) = (5, 2, 3);
+            tally.response.saturating_record(7_000_000_000);
+        };
+        seen.tick(&Tick { is_last: true, ready: 0, ..tick(9, late) }, &control);
+        let (round, _, events) = seen.finish();
+        let get = &round.requests["get"];
+        assert_eq!((get.ok, get.wrong, get.lost, get.shed), (20, 1, 4, 3));
+        assert_eq!(get.response.decode().unwrap().len(), 1);
+        assert_eq!((round.seconds, round.warm_up_seconds), (2.0, 1.0));
+        assert_eq!((round.broken, round.connections_min, round.series.len()), (2, Some(3), 2));
+        // Nobody ever answered the control.
+        assert_eq!(round.longest_silence_seconds, 2.0);
+        assert_eq!((events[0].at_seconds, events[0].what.as_str()), (0.0, "early"));
+    }
+
+    #[test]
+    fn a_run_that_ends_before_its_time_has_all_that_it_saw() {
+        let (mut own, mut progress) = (Meter::own().unwrap(), Progress::new(true));
+        let watching = Watching {
+            names: vec![String::new()],
+            seconds: Some(Duration::from_secs(60)),
+            warm_up: WarmUp::For(Duration::ZERO),
+            hooks: Hooks::new(&[]),
+            server: None,
+            own: &mut own,
+            progress: &mut progress,
+            interrupt: Interrupt::default(),
+        };
+        let (mut seen, control) = (Seen::new(watching), Control::default());
+        seen.tick(&tick(1, |tally| tally.ok = 1), &control);
+        seen.tick(&Tick { is_last: true, ..tick(2, |tally| (tally.ok, tally.lost) = (10, 4)) }, &control);
+        let (round, _, _) = seen.finish();
+        assert_eq!((round.requests["get"].ok, round.requests["get"].lost, round.seconds), (10, 4, 1.0));
     }
 }

@@ -3,6 +3,7 @@
 //! The main thread. Steps up by a quarter from a tenth of what a closed loop gets until the objective is missed, then
 //! halves the distance down to 3 %, and looks again at what it found: once there, it must hold twice more.
 
+use super::interrupt::Interrupt;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::steady::WarmUp;
@@ -29,9 +30,10 @@ const CONFIRMATIONS: usize = 2;
 /// # Errors
 /// A line, when nothing could be measured.
 pub fn saturate(plan: &Plan, objective_us: f64, arguments: &[String]) -> Result<Outcome, String> {
+    let interrupt = Interrupt::catch()?;
     let mut progress = Progress::new(plan.quiet);
     let target = plan.targets.first().ok_or("no target")?;
-    let mut subject = Subject::new(plan, target, record(plan, target, arguments))?;
+    let mut subject = Subject::new(plan, target, record(plan, target, arguments), &interrupt)?;
     subject.prepare(plan, &mut progress)?;
     let mut search = Search { plan: plan.clone(), objective_us, points: Vec::new(), errors: Vec::new() };
     search.plan.warm_up = WarmUp::For(WARM_UP);

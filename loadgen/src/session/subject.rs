@@ -4,6 +4,7 @@
 
 use super::doubts::doubts;
 use super::hooks::Hooks;
+use super::interrupt::Interrupt;
 use super::plan::{Load, Plan};
 use super::progress::Progress;
 use super::round::{Seen, Watching};
@@ -14,7 +15,7 @@ use crate::engine::arrivals::Arrivals;
 use crate::engine::plan::Stream;
 use crate::engine::tally::{Tallies, Tally};
 use crate::engine::{self, Finished};
-use crate::record::{Record, Requests};
+use crate::record::{Doubt, Event, Record, Requests};
 use crate::server::{Device, Meter, Pid, Unreadable, machine, processes_listening_on};
 use crate::workload::objects::{self, Ledger};
 use crate::workload::{Object, Share, Verb, Workload, WorkloadPlan};
@@ -39,6 +40,7 @@ pub(super) struct Subject {
     record: Record,
     meter: Option<Meter>,
     own: Meter,
+    interrupt: Interrupt,
     /// By load, and worker.
     workloads: Vec<Vec<Workload>>,
     pub(super) failed: u64,
@@ -46,7 +48,7 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub(super) fn new(plan: &Plan, target: &Target, mut record: Record) -> Result<Self, String> {
+    pub(super) fn new(plan: &Plan, target: &Target, mut record: Record, interrupt: &Interrupt) -> Result<Self, String> {
         let connected = TcpStream::connect_timeout(&target.address, CONNECT);
         connected.map_err(|error| format!("{}: cannot connect: {error}", target.text))?;
         let pids = match plan.server_pids.as_slice() {
@@ -63,7 +65,8 @@ impl Subject {
         record.target.software = software::of(target);
         record.machine = machine(&pids).map_err(unreadable)?;
         let own = Meter::own().map_err(unreadable)?;
-        Ok(Self { target: target.clone(), record, meter, own, workloads: Vec::new(), failed: 0, wrong: 0 })
+        let (target, interrupt) = (target.clone(), interrupt.clone());
+        Ok(Self { target, record, meter, own, interrupt, workloads: Vec::new(), failed: 0, wrong: 0 })
     }
 
     pub(super) fn text(&self) -> &str {
@@ -151,6 +154,9 @@ impl Subject {
         if let Some(error) = finished.errors.first() {
             return Err(format!("objects cannot be stored: {error}"));
         }
+        if self.interrupt.is_asked() {
+            return Err("interrupted while objects were being stored".to_string());
+        }
         if failed > 0 {
             let mut all = Tally::default();
             stored.iter().for_each(|(_, tally)| all.add(tally));
@@ -181,6 +187,7 @@ impl Subject {
             server: None,
             own: &mut self.own,
             progress,
+            interrupt: self.interrupt.clone(),
         };
         let mut seen = Seen::new(watching);
         let finished = engine::run(vec![stream], plan.patience, |tick, control| seen.tick(tick, control))?;
@@ -222,6 +229,7 @@ impl Subject {
             server: self.meter.as_mut(),
             own: &mut self.own,
             progress,
+            interrupt: self.interrupt.clone(),
         };
         let mut seen = Seen::new(watching);
         let finished = engine::run(streams, plan.patience, |tick, control| seen.tick(tick, control))?;
@@ -231,13 +239,24 @@ impl Subject {
             server.syncs = Some(after.saturating_sub(before));
         }
         let is_open = plan.loads.first().is_some_and(|load| load.arrivals.rate().is_some());
-        self.record.doubts.extend(doubts(&round, &totals, is_open, is_steady));
-        self.record.events.extend(events);
+        // Those of a storm come and go.
+        let kept = plan.loads.iter().filter(|load| !load.is_storm).map(|load| load.connections + load.idle).sum();
+        let prefix = if plan.rounds > 1 { format!("round {}: ", self.record.rounds.len() + 1) } else { String::new() };
+        for doubt in doubts(&round, &totals, is_open, is_steady, kept) {
+            self.record.doubts.push(Doubt { detail: prefix.clone() + &doubt.detail, ..doubt });
+        }
+        self.record
+            .events
+            .extend(events.into_iter().map(|event| Event { what: prefix.clone() + &event.what, ..event }));
         self.failed += totals.iter().map(|tallies| tallies.sum(Tally::failed)).sum::<u64>();
         self.wrong += totals.iter().map(|tallies| tallies.sum(|tally| tally.wrong)).sum::<u64>();
         self.record.rounds.push(round);
         self.workloads = finished.workloads;
-        Ok(finished.errors)
+        let mut errors = finished.errors;
+        if self.interrupt.is_asked() {
+            errors.push("interrupted: what was seen until then is told".to_string());
+        }
+        Ok(errors)
     }
 
     /// The record; writes the ledger.
