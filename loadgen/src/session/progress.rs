@@ -4,6 +4,7 @@
 
 use crate::engine::Tick;
 use crate::record::Second;
+use crate::report::line::line;
 use std::io::{IsTerminal, Write, stderr};
 
 /// Where a run tells how it goes.
@@ -25,22 +26,14 @@ impl Progress {
         self.what = what.into();
     }
 
-    pub(super) fn second(&mut self, second: &Second, tick: &Tick, is_measured: bool) {
+    /// `seconds_left`: of measuring, where it ends by time; `None` in a warm-up too.
+    pub(super) fn second(&mut self, second: &Second, tick: &Tick, is_measured: bool, seconds_left: Option<f64>) {
         if !self.is_shown || second.seconds <= 0.0 {
             return;
         }
         let phase = if is_measured { "measuring" } else { "warming up" };
-        let line = format!(
-            "\r\x1b[K{}, {phase}, {:.0} s: {:.0}/s, p50 {:.0} us, p99 {:.0} us, {} open, {} not ok, {} shed",
-            self.what,
-            second.at_seconds,
-            second.ok as f64 / second.seconds,
-            second.p50_us,
-            second.p99_us,
-            tick.outstanding,
-            second.not_ok,
-            second.shed
-        );
+        let told = line(second, tick.outstanding, seconds_left);
+        let line = format!("\r\x1b[K{}, {phase}: {told}", self.what);
         // A terminal that went away is no reason to end a run.
         let _ = stderr().write_all(line.as_bytes());
     }

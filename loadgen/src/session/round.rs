@@ -105,7 +105,8 @@ impl<'a> Seen<'a> {
         }
         let second = self.second(tick, from.unwrap_or_default(), cpu_us);
         self.before = tick.at;
-        self.watching.progress.second(&second, tick, from.is_some());
+        let left = from.and(self.watching.seconds).map(|seconds| seconds.as_secs_f64() - second.at_seconds);
+        self.watching.progress.second(&second, tick, from.is_some(), left);
         match from {
             None => {
                 // Nothing of a warm-up is measured; contents that are wrong are wrong all the same.

@@ -7,11 +7,11 @@ use larder::client::Client;
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The heads that are looked at are shorter.
-const HEAD_BYTES_MAX: u64 = 16 << 10;
+const HEAD_BYTES_MAX: usize = 16 << 10;
 
 /// Name and version, as far as it tells.
 pub(super) fn of(target: &Target) -> String {
@@ -61,9 +61,16 @@ fn ask(target: &Target, request: &str) -> Option<String> {
     let mut stream = TcpStream::connect_timeout(&target.address, PATIENCE).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = Vec::new();
-    // What came before an error is looked at.
-    let _ = stream.take(HEAD_BYTES_MAX).read_to_end(&mut answer);
+    // One that answers byte by byte, or never ends, is not waited for.
+    let until = Instant::now() + PATIENCE;
+    let (mut answer, mut part) = (Vec::new(), [0; 4096]);
+    while answer.len() < HEAD_BYTES_MAX && Instant::now() < until {
+        match stream.read(&mut part) {
+            Ok(bytes @ 1..) => answer.extend_from_slice(part.get(..bytes).unwrap_or_default()),
+            // What came before an error is looked at.
+            _ => break,
+        }
+    }
     Some(String::from_utf8_lossy(&answer).into_owned())
 }
 
