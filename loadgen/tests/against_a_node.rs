@@ -241,6 +241,10 @@ fn what_cannot_be_done_is_refused_before_anything_is_asked() {
         (&["put-disk", "--size", &sizes], 2, "sizes:1"),
         (&["overload"], 2, "--rate is missing"),
         (&["saturate", "nothing"], 2, "no such scenario"),
+        (&["saturate", "overload", "--rate", "5"], 2, "--rate: a search"),
+        (&["saturate", "overload", "--target", "127.0.0.1:1"], 1, "cannot connect"),
+        (&["put-disk", "--ledger", "/x", "--against", "127.0.0.1:2"], 2, "a ledger is of one server"),
+        (&["put-disk", "--ledger", "/nowhere/x"], 1, "/nowhere/x: cannot write"),
         (&["get-hot", "--target", "127.0.0.1:1", "--quiet"], 1, "cannot connect"),
         (&["get-hot", "--target", "gopher://127.0.0.1:1"], 2, "no such protocol"),
         (&["audit", "--ids", "/nowhere/ledger", "--target", "127.0.0.1:1"], 1, "127.0.0.1:1"),
@@ -445,6 +449,21 @@ fn an_interrupted_run_tells_what_it_had() {
     assert!(ran.told.contains("interrupted"), "{}", ran.told);
     let get = ran.requests("get");
     assert!(get.ok > 0 && get.lost == 0, "{} and {}", get.ok, get.lost);
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+#[test]
+fn figures_are_told_though_nothing_can_be_written() {
+    let (mut server, address) = echo();
+    let place = tempfile::tempdir().unwrap();
+    let html = place.path().join("run.html");
+    let target = format!("echo://{address}");
+    let arguments = ["get-hot", "--target", &target, "--objects", "5", "--connections", "2", "--count", "50", "--json"];
+    let out = ["--out", "/nowhere/run.json", "--html", html.to_str().unwrap()];
+    let ran = run(&[&arguments[..], &out].concat());
+    assert_eq!((ran.code, ran.requests("get").ok), (1, 50), "{}", ran.told);
+    assert!(ran.told.contains("/nowhere/run.json: not written") && html.exists(), "{}", ran.told);
     server.kill().unwrap();
     server.wait().unwrap();
 }

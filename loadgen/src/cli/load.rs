@@ -217,16 +217,42 @@ impl FromStr for WarmUpArgument {
 }
 
 impl LoadArguments {
+    /// What to do, of this scenario, for a search of its rate.
+    ///
+    /// # Errors
+    /// A line that names the argument: also one that a search has no use for.
+    pub fn search_plan(&self, scenario: &'static Scenario) -> Result<Plan, String> {
+        let useless = [
+            ("--rate", self.rate.is_some()),
+            ("--against", self.against.is_some()),
+            ("--rounds", self.rounds > 1),
+            ("--count", self.count.is_some()),
+            ("--at", !self.at.is_empty()),
+        ];
+        if let Some((argument, _)) = useless.into_iter().find(|(_, is_given)| *is_given) {
+            return Err(format!("{argument}: a search looks for one rate of one server, each for --seconds"));
+        }
+        // It begins with a closed loop.
+        self.plan_of(scenario)
+    }
+
     /// What to do, of this scenario.
     ///
     /// # Errors
     /// A line that names the argument.
     pub fn plan(&self, scenario: &'static Scenario) -> Result<Plan, String> {
-        let rate = self.rate;
-        if scenario.needs_rate && rate.is_none() {
+        if self.against.is_some() && self.ledger.is_some() {
+            return Err("--ledger and --against: a ledger is of one server".to_string());
+        }
+        if scenario.needs_rate && self.rate.is_none() {
             let why = "how it behaves at a rate is the question, and `loadgen saturate` finds the highest";
             return Err(format!("{}: --rate is missing: {why}", scenario.name));
         }
+        self.plan_of(scenario)
+    }
+
+    fn plan_of(&self, scenario: &'static Scenario) -> Result<Plan, String> {
+        let rate = self.rate;
         let targets = std::iter::once(&self.target).chain(&self.against);
         let targets = targets
             .map(|text| text.parse::<Target>().map_err(|error| error.to_string()))
@@ -277,6 +303,7 @@ impl LoadArguments {
             targets,
             rounds: self.rounds,
             threads: self.threads.min(connections),
+            arrivals: if self.arrivals == Kind::Constant { Arrivals::Constant } else { Arrivals::Poisson },
             loads,
             range_bytes: self.range_bytes.0.max(1),
             verify: self.verify,

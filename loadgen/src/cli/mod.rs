@@ -123,7 +123,7 @@ fn run(name: &str, matches: &clap::ArgMatches, arguments: &[String]) -> Result<E
             let Some(scenario) = Scenario::of(named) else {
                 return Ok(output::usage(&format!("{named}: no such scenario; `loadgen scenarios` lists them")));
             };
-            let plan = match load.plan(scenario) {
+            let plan = match load.search_plan(scenario) {
                 Ok(plan) => plan,
                 Err(line) => return Ok(output::usage(&line)),
             };

@@ -43,15 +43,24 @@ pub(super) fn session(load: &LoadArguments, outcome: &Outcome) -> Result<Exit, S
     for line in &outcome.errors {
         error(line);
     }
+    let mut is_written = true;
+    let mut written = |result: Result<(), String>| {
+        if let Err(line) = result {
+            error(&line);
+            is_written = false;
+        }
+    };
     if let Some(path) = &load.out {
         for (record, path) in outcome.records.iter().zip([path.clone(), beside(path)]) {
-            file::write(&path, record).map_err(|error| error.to_string())?;
+            written(file::write(&path, record).map_err(|error| error.to_string()));
         }
     }
     if let Some(path) = &load.html {
-        html(path, &outcome.records)?;
+        written(html(path, &outcome.records));
     }
-    Ok(exit(outcome))
+    // Wrong content is the graver news.
+    let exit = exit(outcome);
+    Ok(if is_written || exit == Exit::Wrong { exit } else { Exit::Failed })
 }
 
 fn beside(path: &Path) -> PathBuf {

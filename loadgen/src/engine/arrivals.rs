@@ -27,15 +27,6 @@ impl Arrivals {
         }
     }
 
-    /// The same kind of arrivals at another rate.
-    #[must_use]
-    pub fn at(self, rate: f64) -> Self {
-        match self {
-            Self::Closed | Self::Poisson(_) => Self::Poisson(rate),
-            Self::Constant(_) => Self::Constant(rate),
-        }
-    }
-
     /// Times of one worker of `workers`, which share the rate.
     #[must_use]
     pub fn times(self, seed: u64, worker: u32, workers: u32) -> Option<Times> {

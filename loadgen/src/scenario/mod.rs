@@ -153,7 +153,7 @@ pub const SCENARIOS: [Scenario; 14] = [
     Scenario {
         name: "restart",
         question: "How long does a restart keep users waiting, and is anything lost?",
-        mind: "--at 10:'systemctl restart larder' restarts it on the way; with --ledger, `loadgen audit` reads all back after",
+        mind: "--at 10:'systemctl restart larder' restarts it on the way; the longest time without a good answer is told; with --ledger, `loadgen audit` reads all back after",
         mix: "get=50,put=50",
         connections: 16,
         needs_rate: true,

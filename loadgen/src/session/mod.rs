@@ -43,6 +43,11 @@ pub struct Outcome {
 pub fn run(plan: &Plan, arguments: &[String]) -> Result<Outcome, String> {
     let interrupt = Interrupt::catch()?;
     let mut progress = Progress::new(plan.quiet);
+    if let Some(path) = &plan.ledger {
+        // Better now than after the run. What is in it stays: it may be what is to be read.
+        let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        opened.map_err(|error| format!("{}: cannot write: {error}", path.display()))?;
+    }
     let mut subjects = Vec::new();
     for target in &plan.targets {
         let mut subject = Subject::new(plan, target, record(plan, target, arguments), &interrupt)?;
@@ -75,7 +80,9 @@ pub fn run(plan: &Plan, arguments: &[String]) -> Result<Outcome, String> {
     for subject in subjects {
         outcome.failed += subject.failed;
         outcome.wrong += subject.wrong;
-        outcome.records.push(subject.finish(plan)?);
+        let (record, error) = subject.finish(plan);
+        outcome.records.push(record);
+        outcome.errors.extend(error);
     }
     Ok(outcome)
 }

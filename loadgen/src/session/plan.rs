@@ -57,6 +57,8 @@ pub struct Plan {
     pub rounds: u32,
     /// Threads of each load.
     pub threads: u32,
+    /// The kind of open loop, for those that look for a rate.
+    pub arrivals: fn(f64) -> Arrivals,
     /// The load, and perhaps one beside it.
     pub loads: Vec<Load>,
     /// Bytes of a range request.

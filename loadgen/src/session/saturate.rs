@@ -35,12 +35,21 @@ pub fn saturate(plan: &Plan, objective_us: f64, arguments: &[String]) -> Result<
     let target = plan.targets.first().ok_or("no target")?;
     let mut subject = Subject::new(plan, target, record(plan, target, arguments), &interrupt)?;
     subject.prepare(plan, &mut progress)?;
-    let mut search = Search { plan: plan.clone(), objective_us, points: Vec::new(), errors: Vec::new() };
-    search.plan.warm_up = WarmUp::For(WARM_UP);
+    let mut search = Search {
+        plan: plan.clone(),
+        arrivals: plan.arrivals,
+        objective_us,
+        is_confirmed: false,
+        points: Vec::new(),
+        errors: Vec::new(),
+    };
+    if let WarmUp::Steady(_) = plan.warm_up {
+        search.plan.warm_up = WarmUp::For(WARM_UP);
+    }
     let closed = search.measure(&mut subject, None, &mut progress)?;
     let found = search.find(&mut subject, closed.achieved, &mut progress)?;
     progress.end();
-    let outcome = Outcome { records: Vec::new(), failed: 0, wrong: subject.wrong, errors: search.errors };
+    let mut outcome = Outcome { records: Vec::new(), failed: 0, wrong: subject.wrong, errors: search.errors };
     let record = subject.record_mut();
     record.scenario = "saturate".to_string();
     record.question = format!("Up to which rate is the 99th percentile at most {objective_us:.0} us?");
@@ -55,17 +64,29 @@ pub fn saturate(plan: &Plan, objective_us: f64, arguments: &[String]) -> Result<
             spoils: vec!["rate".to_string()],
         });
     }
+    if found > 0.0 && !search.is_confirmed {
+        record.doubts.push(Doubt {
+            name: "unconfirmed".to_string(),
+            detail: "the search ended before what it found had held twice more".to_string(),
+            spoils: vec!["rate".to_string()],
+        });
+    }
     record.curve = search.points;
     record.curve.sort_by(|one, other| one.offered.total_cmp(&other.offered));
-    // The last round is that of the found rate's last confirmation: what is shown in full.
+    // The last round is, if the search came to its end, the last look at the found rate: what is shown in full.
     let last = record.rounds.pop();
     record.rounds = last.into_iter().collect();
-    let record = subject.finish(plan)?;
-    Ok(Outcome { records: vec![record], ..outcome })
+    let (record, error) = subject.finish(plan);
+    outcome.records.push(record);
+    outcome.errors.extend(error);
+    Ok(outcome)
 }
 
 struct Search {
     plan: Plan,
+    arrivals: fn(f64) -> Arrivals,
+    /// What was found held each time it was looked at again.
+    is_confirmed: bool,
     objective_us: f64,
     points: Vec<Point>,
     errors: Vec<String>,
@@ -76,9 +97,13 @@ impl Search {
         let mut kept = 0.0;
         let mut missed = f64::INFINITY;
         let mut rate = (closed * FIRST).max(1.0);
+        if !self.errors.is_empty() {
+            return Ok(kept);
+        }
         for _ in 0..STEPS_MAX {
             let point = self.measure(subject, Some(rate), progress)?;
             if !self.errors.is_empty() {
+                // Of a point that was cut off nothing is known.
                 break;
             }
             if point.is_kept {
@@ -87,10 +112,14 @@ impl Search {
                 missed = rate;
             }
             if missed.is_finite() && (missed - kept) / missed <= CLOSE {
-                if kept <= 0.0 || self.holds(subject, kept, progress)? {
+                self.is_confirmed = kept > 0.0 && self.holds(subject, kept, progress)?;
+                if kept <= 0.0 || self.is_confirmed {
                     break;
                 }
                 // What held once by luck is missed.
+                if !self.errors.is_empty() {
+                    break;
+                }
                 (missed, kept) = (kept, kept * (1.0 - 2.0 * CLOSE));
             }
             rate = match (kept > 0.0, missed.is_finite()) {
@@ -107,7 +136,8 @@ impl Search {
 
     fn holds(&mut self, subject: &mut Subject, rate: f64, progress: &mut Progress) -> Result<bool, String> {
         for _ in 0..CONFIRMATIONS {
-            if !self.measure(subject, Some(rate), progress)?.is_kept {
+            let is_kept = self.measure(subject, Some(rate), progress)?.is_kept;
+            if !is_kept || !self.errors.is_empty() {
                 return Ok(false);
             }
         }
@@ -117,7 +147,7 @@ impl Search {
     /// Measures at a rate, or in a closed loop.
     fn measure(&mut self, subject: &mut Subject, rate: Option<f64>, progress: &mut Progress) -> Result<Point, String> {
         if let Some(load) = self.plan.loads.first_mut() {
-            load.arrivals = rate.map_or(Arrivals::Closed, |rate| load.arrivals.at(rate));
+            load.arrivals = rate.map_or(Arrivals::Closed, self.arrivals);
         }
         progress.begin(rate.map_or("closed loop".to_string(), |rate| format!("at {rate:.0}/s")));
         self.errors.extend(subject.round(&self.plan, progress)?);

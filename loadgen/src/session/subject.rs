@@ -22,6 +22,7 @@ use crate::workload::{Object, Share, Verb, Workload, WorkloadPlan};
 use larder::base::size::Size;
 use larder::request::Durability;
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::Duration;
 
 /// A reachable server says so within this time.
@@ -259,16 +260,18 @@ impl Subject {
         Ok(errors)
     }
 
-    /// The record; writes the ledger.
-    pub(super) fn finish(self, plan: &Plan) -> Result<Record, String> {
-        if let Some(path) = &plan.ledger {
-            let mut ledger = Ledger::create(path)?;
-            for object in self.workloads.iter().flatten().flat_map(Workload::objects) {
-                ledger.add(&object)?;
-            }
-            ledger.flush()?;
+    /// The record, and why the ledger was not written, if so: figures are told all the same.
+    pub(super) fn finish(self, plan: &Plan) -> (Record, Option<String>) {
+        let written = plan.ledger.as_ref().map_or(Ok(()), |path| self.write_ledger(path));
+        (self.record, written.err())
+    }
+
+    fn write_ledger(&self, path: &Path) -> Result<(), String> {
+        let mut ledger = Ledger::create(path)?;
+        for object in self.workloads.iter().flatten().flat_map(Workload::objects) {
+            ledger.add(&object)?;
         }
-        Ok(self.record)
+        ledger.flush()
     }
 
     pub(super) fn last(&self) -> Option<&crate::record::Round> {
