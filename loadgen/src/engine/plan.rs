@@ -56,7 +56,7 @@ impl fmt::Debug for Stream {
 pub struct Patience {
     /// For the first connections, and for a server that went away to come back.
     pub server: Duration,
-    /// For answers that are under way at the end.
+    /// For answers that are under way at the end, and for what was due by then.
     pub drain: Duration,
     /// Where no time ends the run: for any answer at all, when some are under way.
     pub answer: Duration,

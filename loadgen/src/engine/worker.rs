@@ -153,6 +153,8 @@ impl Worker {
         for number in 0..self.connections.len() {
             self.lose(number);
         }
+        // They were due, and nobody took them.
+        self.interval.tallies.of(self.workload.main_verb()).shed += self.waiting.len() as u64;
         let mut last = std::mem::take(&mut *self.interval);
         last.at = self.now();
         let ended = Ended { last, workload: self.workload, error };
@@ -316,7 +318,7 @@ impl Worker {
 
     /// Begins requests while there are any, and places for them: the next request goes over the next connection.
     fn issue(&mut self, now: Duration) {
-        while self.has_more && self.stopped_at.is_none() && (self.times.is_none() || !self.waiting.is_empty()) {
+        while self.has_more && if self.times.is_some() { !self.waiting.is_empty() } else { self.stopped_at.is_none() } {
             let Some(number) = self.free.pop_front() else {
                 return;
             };
@@ -410,13 +412,13 @@ impl Worker {
     fn is_done(&mut self, now: Duration) -> bool {
         if self.stopped_at.is_none() && (self.control.stops() || !self.has_more) {
             self.stopped_at = Some(now);
-            if self.has_more {
-                // They were due, and are not sent any more.
-                self.interval.tallies.of(self.workload.main_verb()).shed += self.waiting.len() as u64;
-            }
+        }
+        if !self.has_more {
             self.waiting.clear();
         }
-        self.stopped_at.is_some_and(|at| self.under_way == 0 || now.saturating_sub(at) > self.patience.drain)
+        // What was due before is still sent while there is somebody to send it to: it has waited longest.
+        let is_idle = self.under_way == 0 && (self.waiting.is_empty() || self.alone_since.is_some());
+        self.stopped_at.is_some_and(|at| is_idle || now.saturating_sub(at) > self.patience.drain)
     }
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {

@@ -54,6 +54,7 @@ pub fn saturate(plan: &Plan, objective_us: f64, arguments: &[String]) -> Result<
     record.scenario = "saturate".to_string();
     record.question = format!("Up to which rate is the 99th percentile at most {objective_us:.0} us?");
     record.plan.insert("objective".to_string(), format!("p99 of responses at most {objective_us:.0} us"));
+    record.plan.insert("arrivals".to_string(), (plan.arrivals)(found).to_string());
     record.plan.insert("found".to_string(), format!("{found:.0}/s"));
     // Beyond the highest rate lateness and losses are what was looked for.
     record.doubts.retain(|doubt| doubt.name == "wrong");
