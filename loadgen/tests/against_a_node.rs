@@ -467,3 +467,16 @@ fn figures_are_told_though_nothing_can_be_written() {
     server.kill().unwrap();
     server.wait().unwrap();
 }
+
+#[test]
+fn a_run_that_measured_nothing_failed() {
+    let (mut server, address) = echo();
+    let target = format!("echo://{address}");
+    let arguments = ["get-hot", "--keys", "once", "--objects", "5", "--warm-up", "9", "--seconds", "9", "--json"];
+    let ran = run(&[&arguments[..], &["--target", &target, "--connections", "2"]].concat());
+    assert_eq!(ran.code, 1, "{}", ran.told);
+    let doubts = ran.record.unwrap().doubts;
+    assert!(doubts.iter().any(|doubt| doubt.detail.contains("before its warm-up")), "{doubts:?}");
+    server.kill().unwrap();
+    server.wait().unwrap();
+}

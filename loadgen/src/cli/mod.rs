@@ -19,7 +19,7 @@ const AFTER: &str = "Without --rate the next request follows an answer (closed l
 cost of a request, and hides the waits of those who would have come meanwhile. With --rate requests have intended times \
 (open loop): response time counts from there, also for what had to wait, and is the number to quote.
 
-Exit codes: 0 all was done (BUSY is an answer); 1 something failed or was lost; 2 wrong arguments; 3 content \
+Exit codes: 0 all was done (BUSY is an answer); 1 something failed or was lost, or nothing was measured; 2 wrong arguments; 3 content \
 was wrong; 4 the generator was the bottleneck, so rate and latency are not the server's
 
 Examples:

@@ -80,11 +80,13 @@ pub(super) fn page(path: &Path, text: &str) -> Result<(), String> {
 }
 
 fn exit(outcome: &Outcome) -> Exit {
+    let has_doubt =
+        |name: &str| outcome.records.iter().flat_map(|record| &record.doubts).any(|doubt| doubt.name == name);
     if outcome.wrong > 0 {
         Exit::Wrong
-    } else if outcome.failed > 0 || !outcome.errors.is_empty() {
+    } else if outcome.failed > 0 || !outcome.errors.is_empty() || has_doubt("short") {
         Exit::Failed
-    } else if outcome.records.iter().flat_map(|record| &record.doubts).any(|doubt| doubt.name == "generator-bound") {
+    } else if has_doubt("generator-bound") {
         Exit::Invalid
     } else {
         Exit::Done

@@ -52,9 +52,10 @@ pub(super) fn doubts(round: &Round, totals: &[Tallies], is_open: bool, is_steady
         doubt("connections", format!("only {fewest} of {kept} connections were open at some time"), &[]);
     }
     if round.seconds <= 0.0 || all.ok == 0 {
+        let why = if round.seconds > 0.0 { "" } else { ": the load ended before its warm-up did" };
         doubt(
             "short",
-            format!("{} answers in {:.1} s of measuring", all.ok, round.seconds),
+            format!("{} answers in {:.1} s of measuring{why}", all.ok, round.seconds),
             &["rate", "latency", "cost"],
         );
         return doubts;
