@@ -425,9 +425,10 @@ fn answers_that_come_after_the_end_are_in_the_latency() {
     let (target, id) = (format!("echo://{address}"), server.id());
     // It stands still at the end of measuring, and goes on when the run waits for what is open.
     let stop = format!("1.5:kill -STOP {id}; sleep 3; kill -CONT {id}");
-    let arguments = ["get-hot", "--target", &target, "--objects", "10", "--connections", "4", "--json"];
+    let arguments =
+        ["get-hot", "--target", &target, "--objects", "10", "--connections", "4", "--json", "--patience", "60"];
     let open = ["--rate", "500", "--arrivals", "constant", "--seconds", "3", "--warm-up", "0.1", "--at", &stop];
-    let ran = run(&[&arguments[..], &open].concat());
+    let ran = run(&[&arguments[..], &open, &["--outstanding", "256"]].concat());
     let get = ran.requests("get");
     // There are places for four, and 252 may wait: they are sent yet, and what came after them is told as never sent.
     assert!(get.response.decode().unwrap().len() >= get.ok + 256, "{}", ran.told);

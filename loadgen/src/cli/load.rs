@@ -68,7 +68,7 @@ pub struct LoadArguments {
     #[arg(long, value_enum, default_value_t = Kind::Poisson)]
     pub arrivals: Kind,
 
-    /// Open loop: requests that may wait or be under way; more are shed, and counted [default: 64 for each place]
+    /// Open loop: requests that may wait or be under way; more are shed, and counted [default: 64 for each place, and what comes within --patience]
     #[arg(long, value_name = "N")]
     pub outstanding: Option<u32>,
 
@@ -112,9 +112,9 @@ pub struct LoadArguments {
     #[arg(long, value_name = "N", conflicts_with = "seconds", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
-    /// Seconds before measuring, or auto: until two windows of 2 s are alike, at most 20 s
-    #[arg(long, default_value = "auto", value_name = "S")]
-    pub warm_up: WarmUpArgument,
+    /// Seconds before measuring, or auto: until two windows of 2 s are alike, at most 20 s [default: auto; of get-cold 0]
+    #[arg(long, value_name = "S")]
+    pub warm_up: Option<WarmUpArgument>,
 
     /// Seed of contents, choices and times: the same seed is the same work
     #[arg(long, default_value_t = 1)]
@@ -173,7 +173,7 @@ pub struct LoadArguments {
     #[arg(long)]
     pub drop_caches: bool,
 
-    /// Seconds in which a server that went away may come back
+    /// Seconds in which a server that went away may come back, and in which answers may come after the end
     #[arg(long, default_value_t = 10, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub patience: u64,
 
@@ -200,7 +200,7 @@ pub struct WarmUpArgument(pub WarmUp);
 
 const WARM_UP_MAX: Duration = Duration::from_secs(20);
 const SECONDS_DEFAULT: u64 = 10;
-/// Requests of an open loop that may wait, for each that may be under way.
+/// Requests of an open loop that may wait at least, for each that may be under way.
 const WAITING_PER_PLACE: u32 = 64;
 
 impl FromStr for WarmUpArgument {
@@ -266,7 +266,7 @@ impl LoadArguments {
             depth,
             idle: self.idle.unwrap_or(scenario.idle),
             arrivals: arrivals(rate, self.arrivals, "--rate")?,
-            outstanding_max: self.outstanding.unwrap_or(places.saturating_mul(WAITING_PER_PLACE)).max(1),
+            outstanding_max: self.outstanding.unwrap_or(waiting_max(places, rate, self.patience)).max(1),
             mix: self.mix.clone().map_or_else(|| preset(scenario.mix), Ok)?,
             sizes: self.size.clone().map_or_else(|| preset(scenario.size), Ok)?,
             keys: self.keys.map_or_else(|| preset(scenario.keys), Ok)?,
@@ -290,7 +290,7 @@ impl LoadArguments {
                 depth: self.background_depth,
                 idle: 0,
                 arrivals: arrivals(self.background_rate, self.arrivals, "--background-rate")?,
-                outstanding_max: places.saturating_mul(WAITING_PER_PLACE),
+                outstanding_max: waiting_max(places, self.background_rate, self.patience),
                 mix,
                 ids: self.background_ids.clone(),
                 is_storm: false,
@@ -298,6 +298,8 @@ impl LoadArguments {
                 ..loads[0].clone()
             });
         }
+        // What is read once and for the first time has nothing to warm up.
+        let warm_up = if scenario.cold { WarmUp::For(Duration::ZERO) } else { WarmUp::Steady(WARM_UP_MAX) };
         Ok(Plan {
             scenario,
             targets,
@@ -308,7 +310,7 @@ impl LoadArguments {
             range_bytes: self.range_bytes.0.max(1),
             verify: self.verify,
             seconds: self.count.is_none().then(|| Duration::from_secs(self.seconds.unwrap_or(SECONDS_DEFAULT))),
-            warm_up: self.warm_up.0,
+            warm_up: self.warm_up.map_or(warm_up, |given| given.0),
             seed: self.seed,
             in_memory: self.durability.map_or(scenario.memory, |class| class == Class::Memory),
             deadline_ms: self.deadline_ms,
@@ -321,12 +323,19 @@ impl LoadArguments {
                 server: Duration::from_secs(self.patience),
                 // Servers that are told of a deadline say so when it is over.
                 answer: Duration::from_millis(self.deadline_ms.into()) + Duration::from_secs(self.patience),
-                ..Patience::default()
+                drain: Patience::default().drain.max(Duration::from_secs(self.patience)),
             },
             ledger: self.ledger.clone(),
             quiet: self.quiet,
         })
     }
+}
+
+/// Requests that may wait: those that come while a server is away that is waited for.
+fn waiting_max(places: u32, rate: Option<f64>, patience: u64) -> u32 {
+    let come = rate.unwrap_or(0.0) * patience as f64;
+    // A number out of range is bounded by the conversion.
+    places.saturating_mul(WAITING_PER_PLACE).max(come as u32)
 }
 
 fn preset<T: FromStr<Err = E>, E: std::fmt::Display>(text: &str) -> Result<T, String> {

@@ -76,7 +76,7 @@ impl<'a> Seen<'a> {
             is_steady: false,
             watching,
         };
-        if seen.watching.seconds.is_none() {
+        if seen.watching.seconds.is_none() || seen.watching.warm_up == WarmUp::For(Duration::ZERO) {
             seen.begin(Duration::ZERO, true);
         }
         seen
@@ -304,7 +304,7 @@ mod tests {
         let watching = Watching {
             names: vec![String::new()],
             seconds: Some(Duration::from_secs(60)),
-            warm_up: WarmUp::For(Duration::ZERO),
+            warm_up: WarmUp::For(Duration::from_secs(1)),
             hooks: Hooks::new(&[]),
             server: None,
             own: &mut own,
