@@ -1,6 +1,6 @@
 //! What is to be sent on a connection.
 //!
-//! A worker's thread. Always: bytes leave in the order in which they were added; contents above [`INLINE_BYTES`] are made
+//! A worker's thread. Always: bytes leave in the order in which they were added; contents above 64 KiB are made
 //! when there is room in the socket, so no connection holds more than a piece of them.
 
 use crate::workload::{Key, payload};

@@ -1,7 +1,7 @@
 //! The echo server.
 //!
 //! One thread of its own runs [`Server::run`]. A turn of a connection is one read and one gathered write. Always: a
-//! request costs no memory of its own; a connection is not read while [`PENDING_MAX`] of its answers wait, so it holds no
+//! request costs no memory of its own; a connection is not read while 128 of its answers wait, so it holds no
 //! more than those and what one read brings.
 
 use super::frame::{ECHO_BYTES, Echo};

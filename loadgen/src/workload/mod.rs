@@ -31,7 +31,7 @@ pub struct Key {
 /// An object, and what is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Object {
-    /// What its content is made from. Stores that name objects themselves know it by [`name`].
+    /// What its content is made from. Stores that name objects themselves know it by [`name()`].
     pub key: Key,
     /// Bytes of its content.
     pub bytes: u64,
