@@ -88,11 +88,13 @@ fn in_memory() {
     let disk = MemoryDisk::new();
     let node = start(&small_segments(), vec![Arc::new(disk.clone())]);
     room_comes_back(&node);
-    let entries = disk.list().unwrap();
-    let files: u64 = entries.iter().filter(|entry| entry.name.ends_with(".segment")).map(|entry| entry.bytes).sum();
-    let named = number(&node, "/disks/0/store/segments");
-    assert_eq!(entries.iter().filter(|entry| entry.name.ends_with(".segment")).count() as i64, named);
-    assert!(files < 100 << 20, "{files} bytes");
+    // Compaction may still take a segment that became worth it later: its file goes a moment after the segment does.
+    eventually("each segment has its file, and no other file is left", || {
+        let entries = disk.list().unwrap();
+        let files = entries.iter().filter(|entry| entry.name.ends_with(".segment"));
+        let (count, bytes) = files.fold((0i64, 0u64), |(count, bytes), file| (count + 1, bytes + file.bytes));
+        count == number(&node, "/disks/0/store/segments") && bytes < 100 << 20
+    });
     node.stop();
 }
 
