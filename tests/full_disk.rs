@@ -76,7 +76,8 @@ fn a_full_disk_reads_deletes_and_comes_back_by_itself() {
     const OBJECT: usize = 300_000;
     let disk = MemoryDisk::with_capacity(40 * MIB);
     // Without compaction, which would make room for objects before this has looked.
-    let node = start(&Configuration { compaction_garbage_percent: 0, ..small_segments() }, vec![Arc::new(disk.clone())]);
+    let node =
+        start(&Configuration { compaction_garbage_percent: 0, ..small_segments() }, vec![Arc::new(disk.clone())]);
     let mut raw = Raw::connect(node.address());
     let ids = fill(&mut raw, OBJECT);
     assert!(ids.len() > 80, "{}", ids.len());

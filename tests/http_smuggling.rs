@@ -13,10 +13,8 @@ mod support;
 use attacks::attacks;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::os::unix::net::UnixDatagram;
-use std::path::Path;
-use std::time::Duration;
-use support::front::Front;
+use std::time::{Duration, Instant};
+use support::front::{Front, HAPROXY_LOG};
 use support::process::Process;
 use support::web::Web;
 
@@ -64,35 +62,33 @@ impl Target {
         }
     }
 
-    /// What Larder read through the proxies, when it has logged the last requests of `fronts`: method and target.
-    fn read(&self, fronts: usize) -> Vec<String> {
-        let path = self.place.path().join("larder.log");
-        let mut read = Vec::new();
-        support::eventually("Larder logs the last requests", || {
-            let text = std::fs::read_to_string(&path).unwrap();
-            let requests = text.lines().filter_map(|line| line.split('"').nth(1)?.rsplit_once(' '));
-            // HAProxy logs a backslash as it is.
-            read = requests.map(|(request, _version)| request.replace("\\x5C", "\\")).collect();
-            read.iter().filter(|request| *request == LAST).count() == fronts
-        });
-        // The first are the preparation.
-        read.split_off(self.attacks.len() + 1)
+    /// What Larder has logged of what it read through the proxies: method and target.
+    fn read(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.place.path().join("larder.log")).unwrap();
+        let requests = text.lines().filter_map(|line| line.split('"').nth(1)?.rsplit_once(' '));
+        // HAProxy logs a backslash as it is. The first are the preparation.
+        let requests = requests.map(|(request, _version)| request.replace("\\x5C", "\\"));
+        requests.skip(self.attacks.len() + 1).collect()
     }
 
-    /// Compares what the proxies forwarded, each with the status that they got, with what Larder read.
-    fn compare(&self, forwarded: &[(String, String)], read: &[String]) {
-        let mut counts: HashMap<&str, i32> = HashMap::new();
-        read.iter().for_each(|request| *counts.entry(request).or_default() += 1);
-        let (mut refused, mut missing) = (0, Vec::new());
-        for (request, status) in forwarded {
-            match counts.get_mut(&request[..]) {
-                Some(count) if *count > 0 => *count -= 1,
-                // A head that cannot be read has no line in Larder's log.
-                _ if ["400", "417", "431", "501", "502", "505"].contains(&&status[..]) => refused += 1,
-                _ => missing.push((request, status)),
+    /// Compares what the proxies say that they forwarded, each with the status that they got, with what Larder read. A
+    /// request is logged at its end, which may come after that of the last one.
+    fn compare(&self, fronts: usize, forwarded: impl Fn() -> Vec<(String, String)>) {
+        let ends = Instant::now() + Duration::from_secs(60);
+        let (forwarded, different) = loop {
+            let (forwarded, read) = (forwarded(), self.read());
+            let has_last = |requests: usize| requests == fronts;
+            let is_over =
+                has_last(forwarded.iter().filter(|(request, status)| request == LAST && status == "200").count())
+                    && has_last(read.iter().filter(|request| *request == LAST).count());
+            let different = Different::between(&forwarded, &read);
+            if is_over && different.more.is_empty() && different.missing.is_empty() || Instant::now() > ends {
+                assert!(is_over, "the last requests were never logged");
+                break (forwarded, different);
             }
-        }
-        let more: Vec<_> = counts.iter().filter(|(_, count)| **count > 0).collect();
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let Different { refused, more, missing } = different;
         println!("{} attacks: {} requests forwarded, {refused} of them refused", self.attacks.len(), forwarded.len());
         assert!(more.is_empty(), "read by Larder, and forwarded by nobody: {more:?}");
         assert!(missing.is_empty(), "forwarded, and not read so by Larder: {missing:?}");
@@ -102,6 +98,34 @@ impl Target {
             let removed = forwarded.iter().any(|(request, _)| *request == format!("DELETE /canary-{number}"));
             assert_eq!(canary, if removed { 404 } else { 200 }, "canary {number}");
         }
+    }
+}
+
+/// In what two logs are not the same.
+struct Different {
+    /// Requests that Larder refused for their heads, and so did not log.
+    refused: usize,
+    /// Read by Larder alone.
+    more: Vec<String>,
+    /// Forwarded, and not read.
+    missing: Vec<(String, String)>,
+}
+
+impl Different {
+    fn between(forwarded: &[(String, String)], read: &[String]) -> Self {
+        let mut counts: HashMap<&str, i32> = HashMap::new();
+        read.iter().for_each(|request| *counts.entry(request).or_default() += 1);
+        let (mut refused, mut missing) = (0, Vec::new());
+        for (request, status) in forwarded {
+            match counts.get_mut(&request[..]) {
+                Some(count) if *count > 0 => *count -= 1,
+                // A head that cannot be read has no line in Larder's log.
+                _ if ["400", "417", "431", "501", "502", "505"].contains(&&status[..]) => refused += 1,
+                _ => missing.push((request.clone(), status.clone())),
+            }
+        }
+        let more = counts.iter().filter(|(_, count)| **count > 0).map(|(request, _)| (*request).to_owned()).collect();
+        Self { refused, more, missing }
     }
 }
 
@@ -137,19 +161,15 @@ fn what_nginx_forwards_is_what_larder_reads() {
     let target = Target::new(FRONTS);
     let Some(nginx) = Front::nginx(place.path(), FRONTS, |addresses| nginx(target.http(), addresses)) else { return };
     target.attack(&nginx.addresses);
-    let read = target.read(FRONTS);
     let path = place.path().join("access.log");
-    let mut forwarded = Vec::new();
-    support::eventually("nginx logs the last requests", || {
+    target.compare(FRONTS, || {
         let text = std::fs::read_to_string(&path).unwrap();
         let lines = text.lines().filter_map(|line| line.split_once(' '));
         // RFC 9112, 3.2.1: who forwards an empty path sends `/`; nginx logs it empty.
         let lines = lines.map(|(status, request)| (status, request.replace(" ?", " /?").replace("\\x5C", "\\")));
         let all = lines.filter(|(status, _)| *status != "-").map(|(status, request)| (request, status.to_owned()));
-        forwarded = all.collect();
-        forwarded.iter().filter(|(request, status)| request == LAST && status == "200").count() == FRONTS
+        all.collect()
     });
-    target.compare(&forwarded, &read);
 }
 
 /// As the example: for readers, and for writers; and for writers with the body read first.
@@ -175,39 +195,25 @@ fn nginx(node: SocketAddr, addresses: &[SocketAddr]) -> String {
 #[test]
 fn what_haproxy_forwards_is_what_larder_reads() {
     let place = tempfile::tempdir().unwrap();
-    let socket = place.path().join("log");
-    let log = UnixDatagram::bind(&socket).unwrap();
-    log.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let target = Target::new(1);
-    let configuration = |address| haproxy(target.http(), address, &socket);
-    let Some(haproxy) = Front::haproxy(place.path(), configuration) else { return };
-    let reader = std::thread::spawn(move || {
-        let (mut forwarded, mut line) = (Vec::new(), [0; 1 << 14]);
-        loop {
-            let bytes = log.recv(&mut line).expect("HAProxy logs the last request");
-            let text = String::from_utf8_lossy(&line[..bytes]).trim_end().to_owned();
-            let Some((server, request)) = text.split_once(' ') else { continue };
-            let (status, request) = request.split_once(' ').unwrap_or_default();
-            if server == "node" {
-                forwarded.push((request.to_owned(), status.to_owned()));
-            }
-            if request == LAST && status == "200" {
-                return forwarded;
-            }
-        }
-    });
+    let Some(haproxy) = Front::haproxy(place.path(), |address| haproxy(target.http(), address)) else { return };
     target.attack(&haproxy.addresses);
-    let read = target.read(1);
-    target.compare(&reader.join().unwrap(), &read);
+    target.compare(1, || {
+        let text = std::fs::read(place.path().join(HAPROXY_LOG)).unwrap();
+        let text = String::from_utf8_lossy(&text);
+        let lines = text.lines().filter_map(|line| line.split_once(' ')).filter(|(server, _)| *server == "node");
+        let requests = lines.map(|(_, line)| line.split_once(' ').unwrap_or_default());
+        requests.map(|(status, request)| (request.to_owned(), status.to_owned())).collect()
+    });
 }
 
-fn haproxy(node: SocketAddr, address: SocketAddr, log: &Path) -> String {
+/// It logs to its output, a file: a socket would lose lines when nobody reads for a moment.
+fn haproxy(node: SocketAddr, address: SocketAddr) -> String {
     format!(
-        "global\n log {} len 8192 format raw local0\n\
+        "global\n log stdout len 8192 format raw local0\n\
          defaults\n mode http\n timeout connect 2s\n timeout client 300ms\n timeout server 5s\n\
          timeout http-request 300ms\n option http-keep-alive\n http-reuse always\n\
          frontend front\n bind {address}\n log global\n log-format \"%s %ST %HM %HU\"\n default_backend nodes\n\
-         backend nodes\n retries 0\n server node {node}\n",
-        log.display()
+         backend nodes\n retries 0\n server node {node}\n"
     )
 }

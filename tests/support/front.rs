@@ -1,5 +1,6 @@
 //! Servers of others that run beside the node or in front of it, when they are installed.
 
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,6 +11,9 @@ pub struct Front {
     /// Where it listens, in the order of its configuration.
     pub addresses: Vec<SocketAddr>,
 }
+
+/// What HAProxy writes to its output, in its directory.
+pub const HAPROXY_LOG: &str = "haproxy.log";
 
 /// Times that a start is tried: a port that was free may be taken by somebody else meanwhile.
 const STARTS_MAX: usize = 5;
@@ -32,7 +36,7 @@ impl Front {
             );
             std::fs::write(&path, text).unwrap();
             let mut command = Command::new("nginx");
-            command.arg("-p").arg(directory).arg("-c").arg(&path).arg("-e").arg("error.log");
+            command.arg("-p").arg(directory).arg("-c").arg(&path).arg("-e").arg("error.log").stdout(Stdio::null());
             command
         };
         Some(Self::start(listens, start))
@@ -48,7 +52,7 @@ impl Front {
         let start = |addresses: &[SocketAddr]| {
             std::fs::write(&path, configuration(addresses[0])).unwrap();
             let mut command = Command::new("haproxy");
-            command.arg("-db").arg("-f").arg(&path);
+            command.arg("-db").arg("-f").arg(&path).stdout(File::create(directory.join(HAPROXY_LOG)).unwrap());
             command
         };
         Some(Self::start(1, start))
@@ -58,7 +62,7 @@ impl Front {
         for _ in 0..STARTS_MAX {
             let addresses = free(listens);
             let mut command = command(&addresses);
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            command.stdin(Stdio::null()).stderr(Stdio::null());
             let mut front = Self { child: command.spawn().expect("it starts"), addresses };
             if front.listens() {
                 return front;
