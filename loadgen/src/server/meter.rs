@@ -1,12 +1,14 @@
 //! Reads what processes have taken.
 //!
 //! The thread that reports. Always: figures only grow; a thread or process that has ended is kept with what it had at the
-//! last reading, so a server that ends is still paid for.
+//! last reading, so a server that ends is still paid for, and one that is followed is found again when it is back.
 
 use super::device::Device;
+use super::listeners::processes_listening_on;
 use super::reading::{Ended, Reading, Thread};
 use super::{Pid, Unreadable, files, numbers_in, text};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// The unit of times in `/proc/PID/stat`: USER_HZ is 100 wherever this runs.
@@ -19,6 +21,7 @@ pub struct Meter {
     threads: BTreeMap<(Pid, u32), Thread>,
     ended: Ended,
     device: Option<Device>,
+    followed: Option<SocketAddr>,
 }
 
 /// Of all threads of a process.
@@ -43,6 +46,7 @@ impl Meter {
             threads: BTreeMap::new(),
             ended: Ended::new(),
             device: None,
+            followed: None,
         };
         meter.read()?;
         Ok(meter)
@@ -63,6 +67,13 @@ impl Meter {
         self
     }
 
+    /// Once all processes have ended, takes those that listen on this address then: a server that was started again.
+    #[must_use]
+    pub fn following(mut self, address: SocketAddr) -> Self {
+        self.followed = Some(address);
+        self
+    }
+
     /// The processes.
     pub fn pids(&self) -> impl Iterator<Item = Pid> + '_ {
         self.processes.keys().copied()
@@ -74,7 +85,10 @@ impl Meter {
     /// The file that cannot be read; if all processes have ended, one of theirs.
     pub fn read(&mut self) -> Result<Reading, Unreadable> {
         let mut last_gone = None;
-        for pid in self.processes.keys().copied().collect::<Vec<_>>() {
+        // The number of one that has ended may be another's by now.
+        let living: Vec<Pid> =
+            self.processes.iter().filter(|(_, process)| !process.has_ended).map(|(pid, _)| *pid).collect();
+        for pid in living {
             match self.read_process(pid) {
                 Ok(()) => {}
                 Err(error) if error.is_gone() => {
@@ -84,10 +98,28 @@ impl Meter {
                 Err(error) => return Err(error),
             }
         }
-        match last_gone {
-            Some(error) if self.processes.values().all(|process| process.has_ended) => Err(error),
+        let have_ended = self.processes.values().all(|process| process.has_ended);
+        match self.processes.keys().next().copied() {
+            Some(pid) if have_ended && !self.look_again()? => {
+                let gone = || Unreadable::new(&pid.file("stat"), std::io::ErrorKind::NotFound);
+                Err(last_gone.unwrap_or_else(gone))
+            }
             _ => self.reading(),
         }
+    }
+
+    /// Whether the server is back, under other numbers.
+    fn look_again(&mut self) -> Result<bool, Unreadable> {
+        let Some(address) = self.followed else { return Ok(false) };
+        let mut is_back = false;
+        for pid in processes_listening_on(address)? {
+            match self.read_process(pid) {
+                Ok(()) => is_back = true,
+                Err(error) if error.is_gone() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(is_back)
     }
 
     fn read_process(&mut self, pid: Pid) -> Result<(), Unreadable> {
@@ -248,5 +280,24 @@ mod tests {
         let left = both.read().unwrap();
         assert!(left.ended.values().any(|times| times.cpu_ns > 50_000_000), "{:?}", left.ended);
         assert!(left.since(&seen).cpu_seconds >= 0.0 && !left.threads.keys().any(|(of, _)| *of == pid));
+    }
+
+    #[test]
+    fn a_server_that_is_back_is_followed() {
+        let child = Ending(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap());
+        let pid = Pid(child.0.id());
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut followed = Meter::of(&[pid]).unwrap().following(listener.local_addr().unwrap());
+        let mut plain = Meter::of(&[pid]).unwrap();
+        let first = followed.read().unwrap();
+        read_until(&mut followed, &first, |cost| cost.cpu_seconds > 0.05);
+        assert!(followed.read().unwrap().threads.keys().all(|(of, _)| *of == pid), "the first server lives");
+        drop(child);
+        assert!(plain.read().unwrap_err().is_gone());
+        let back = followed.read().unwrap();
+        assert!(back.threads.keys().all(|(of, _)| *of == Pid::own()) && !back.threads.is_empty());
+        assert!(back.since(&first).cpu_seconds > 0.05, "what the first took is still paid for");
+        drop(listener);
+        assert!(followed.read().is_ok(), "it lives, whether it listens or not");
     }
 }

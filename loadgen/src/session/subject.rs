@@ -58,6 +58,9 @@ impl Subject {
         };
         let unreadable = |error: Unreadable| error.to_string();
         let mut meter = if pids.is_empty() { None } else { Some(Meter::of(&pids).map_err(unreadable)?) };
+        if plan.server_pids.is_empty() {
+            meter = meter.map(|meter| meter.following(target.address));
+        }
         if let Some(data) = &plan.data {
             let device = Device::under(data).map_err(unreadable)?;
             meter = meter.map(|meter| meter.watching(device));
