@@ -194,10 +194,15 @@ impl Connection {
         self.unread.clear();
     }
 
-    /// Takes out all that is under way.
-    pub(super) fn take_open(&mut self) -> impl Iterator<Item = Open> {
+    /// Takes out one request that is under way; no slot is free after.
+    pub(super) fn take_open(&mut self) -> Option<Open> {
         self.free.clear();
-        self.open.drain(..).flatten().chain(self.first.take())
+        while let Some(slot) = self.open.pop() {
+            if slot.is_some() {
+                return slot;
+            }
+        }
+        self.first.take()
     }
 }
 

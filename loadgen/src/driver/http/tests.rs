@@ -91,14 +91,14 @@ fn statuses_are_told_apart() {
 }
 
 #[test]
-fn what_is_pipelined_behind_the_last_answer_is_lost() {
+fn what_is_pipelined_behind_the_last_answer_is_not_answered() {
     let make = || asked(&[Verb::Get, Verb::Get]);
     let last = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\na";
     everywhere(make, last);
     let mut driver = make();
     assert_eq!(feed(&mut driver, &[last]).unwrap().done, [(0, OK)]);
     assert!(!driver.is_ready(), "nothing more can be sent");
-    assert!(!driver.closed(&mut Seen::default()), "one request is lost");
+    assert!(!driver.closed(&mut Seen::default()), "one request is left");
     garbage(make, &[&last[..], b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"].concat());
 
     let mut driver = asked(&[Verb::Get]);
