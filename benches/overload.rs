@@ -2,6 +2,7 @@
 //! whose pages are all cold, because a generator on the same machine costs as much as the node. Prints a table.
 //!
 //! cargo bench --bench overload
+//! cargo bench --bench overload -- node     only the bounded node, until its input ends, for a generator of your choice
 #![allow(clippy::unwrap_used, reason = "a bench stops where it is surprised")]
 
 #[path = "../tests/support/mod.rs"]
@@ -62,9 +63,21 @@ fn accounts(node: &Node) {
     );
 }
 
+/// Serves until standard input ends, then tells the accounts.
+fn serve() {
+    let (node, _) = bounded_node();
+    println!("listening on {}", node.address());
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+    accounts(&node);
+    node.stop();
+}
+
 fn main() {
     if std::env::args().any(|argument| argument == "--test") {
         return;
+    }
+    if std::env::args().any(|argument| argument == "node") {
+        return serve();
     }
     let (node, gets) = bounded_node();
     let peak = saturation(node.address(), &gets, 8, 4, Duration::from_secs(3));
