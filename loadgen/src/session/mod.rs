@@ -9,6 +9,7 @@ pub mod plan;
 pub mod progress;
 mod round;
 pub mod saturate;
+mod search;
 mod software;
 pub mod steady;
 mod subject;

@@ -1,11 +1,11 @@
 //! The highest rate at which the 99th percentile keeps an objective.
 //!
-//! The main thread. Steps up by a quarter from a tenth of what a closed loop gets until the objective is missed, then
-//! halves the distance down to 3 %, and looks again at what it found: once there, it must hold twice more.
+//! The main thread. Each rate is a round of an open loop; which rates is the business of [`search`](super::search).
 
 use super::interrupt::Interrupt;
 use super::plan::Plan;
 use super::progress::Progress;
+use super::search::{Found, highest};
 use super::steady::WarmUp;
 use super::subject::{Subject, first_load};
 use super::{Outcome, record};
@@ -18,12 +18,7 @@ use std::time::Duration;
 const ACHIEVED: f64 = 0.98;
 /// More failures than these are a rate that is not kept.
 const FAILED: f64 = 0.001;
-const STEP: f64 = 1.25;
-const FIRST: f64 = 0.1;
-const CLOSE: f64 = 0.03;
-const STEPS_MAX: usize = 40;
 const WARM_UP: Duration = Duration::from_secs(2);
-const CONFIRMATIONS: usize = 2;
 
 /// Searches. `objective_us`: what p99 of responses may be.
 ///
@@ -35,19 +30,13 @@ pub fn saturate(plan: &Plan, objective_us: f64, arguments: &[String]) -> Result<
     let target = plan.targets.first().ok_or("no target")?;
     let mut subject = Subject::new(plan, target, record(plan, target, arguments), &interrupt)?;
     subject.prepare(plan, &mut progress)?;
-    let mut search = Search {
-        plan: plan.clone(),
-        arrivals: plan.arrivals,
-        objective_us,
-        is_confirmed: false,
-        points: Vec::new(),
-        errors: Vec::new(),
-    };
+    let mut search =
+        Search { plan: plan.clone(), arrivals: plan.arrivals, objective_us, points: Vec::new(), errors: Vec::new() };
     if let WarmUp::Steady(_) = plan.warm_up {
         search.plan.warm_up = WarmUp::For(WARM_UP);
     }
     let closed = search.measure(&mut subject, None, &mut progress)?;
-    let found = search.find(&mut subject, closed.achieved, &mut progress)?;
+    let Found { rate: found, is_confirmed } = search.find(&mut subject, closed.achieved, &mut progress)?;
     progress.end();
     let mut outcome = Outcome { records: Vec::new(), failed: 0, wrong: subject.wrong, errors: search.errors };
     let record = subject.record_mut();
@@ -65,10 +54,10 @@ pub fn saturate(plan: &Plan, objective_us: f64, arguments: &[String]) -> Result<
             spoils: vec!["rate".to_string()],
         });
     }
-    if found > 0.0 && !search.is_confirmed {
+    if found > 0.0 && !is_confirmed {
         record.doubts.push(Doubt {
             name: "unconfirmed".to_string(),
-            detail: "the search ended before what it found had held twice more".to_string(),
+            detail: "the search ended before what it found had held in two of three more".to_string(),
             spoils: vec!["rate".to_string()],
         });
     }
@@ -86,63 +75,21 @@ pub fn saturate(plan: &Plan, objective_us: f64, arguments: &[String]) -> Result<
 struct Search {
     plan: Plan,
     arrivals: fn(f64) -> Arrivals,
-    /// What was found held each time it was looked at again.
-    is_confirmed: bool,
     objective_us: f64,
     points: Vec<Point>,
     errors: Vec<String>,
 }
 
 impl Search {
-    fn find(&mut self, subject: &mut Subject, closed: f64, progress: &mut Progress) -> Result<f64, String> {
-        let mut kept = 0.0;
-        let mut missed = f64::INFINITY;
-        let mut rate = (closed * FIRST).max(1.0);
-        if !self.errors.is_empty() {
-            return Ok(kept);
-        }
-        for _ in 0..STEPS_MAX {
-            let point = self.measure(subject, Some(rate), progress)?;
+    fn find(&mut self, subject: &mut Subject, closed: f64, progress: &mut Progress) -> Result<Found, String> {
+        highest(closed, |rate| {
             if !self.errors.is_empty() {
-                // Of a point that was cut off nothing is known.
-                break;
+                return Ok(None);
             }
-            if point.is_kept {
-                kept = rate;
-            } else {
-                missed = rate;
-            }
-            if missed.is_finite() && (missed - kept) / missed <= CLOSE {
-                self.is_confirmed = kept > 0.0 && self.holds(subject, kept, progress)?;
-                if kept <= 0.0 || self.is_confirmed {
-                    break;
-                }
-                // What held once by luck is missed.
-                if !self.errors.is_empty() {
-                    break;
-                }
-                (missed, kept) = (kept, kept * (1.0 - 2.0 * CLOSE));
-            }
-            rate = match (kept > 0.0, missed.is_finite()) {
-                (_, false) => rate * STEP,
-                (true, true) => f64::midpoint(kept, missed),
-                (false, true) => missed / 2.0,
-            };
-            if rate < 1.0 {
-                break;
-            }
-        }
-        Ok(kept)
-    }
-
-    fn holds(&mut self, subject: &mut Subject, rate: f64, progress: &mut Progress) -> Result<bool, String> {
-        for _ in 0..CONFIRMATIONS {
-            let is_kept = self.measure(subject, Some(rate), progress)?.is_kept;
-            if !is_kept || !self.errors.is_empty() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+            let point = self.measure(subject, Some(rate), progress)?;
+            // Of a point that was cut off nothing is known.
+            Ok(self.errors.is_empty().then_some(point.is_kept))
+        })
     }
 
     /// Measures at a rate, or in a closed loop.
