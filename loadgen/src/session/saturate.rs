@@ -1,6 +1,6 @@
 //! The highest rate at which the 99th percentile keeps an objective.
 //!
-//! The main thread. Each rate is a round of an open loop; which rates is the business of [`search`](super::search).
+//! The main thread. Each rate is a round of an open loop; which rates is the business of `search`.
 
 use super::interrupt::Interrupt;
 use super::plan::Plan;
