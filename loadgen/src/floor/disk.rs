@@ -19,6 +19,8 @@ pub enum Mode {
     Grow,
     /// Zeros were written and synced there before
     Zeros,
+    /// Zeros are written ahead in steps of a mebibyte, each with the group that reaches their end, as by a log that runs
+    Ahead,
 }
 
 /// What to write.
@@ -39,7 +41,7 @@ pub struct Groups {
 pub struct Taken {
     /// Groups that were synced.
     pub groups: u64,
-    /// How long that took, without writing zeros ahead.
+    /// How long that took; writing zeros before a group is not in it, writing them with one is.
     pub time: Duration,
     /// Nanoseconds of a group: write and sync.
     pub latency: Histogram<u64>,
@@ -47,8 +49,10 @@ pub struct Taken {
 
 /// A file is begun anew at this size, as segments are.
 const FILE_BYTES_MAX: u64 = 1 << 30;
-/// Zeros are written so far ahead at once.
-const AHEAD_BYTES: u64 = 64 << 20;
+/// Zeros are written so far at once before groups,
+const BEFORE_BYTES: u64 = 64 << 20;
+/// and so far with one.
+const AHEAD_BYTES: u64 = 1 << 20;
 
 /// Appends and syncs groups in a file of its own in `directory`, which it removes at the end.
 ///
@@ -69,26 +73,39 @@ fn measure_in(path: &Path, groups: &Groups) -> io::Result<Taken> {
     for number in 0..groups.objects {
         payload::append(Key { seed: 1, number }, 0, groups.object_bytes, &mut group);
     }
+    let bytes = group.len();
+    if groups.mode == Mode::Ahead {
+        group.resize(bytes + usize::try_from(AHEAD_BYTES).expect("a mebibyte"), 0);
+    }
     let file = OpenOptions::new().write(true).create_new(true).open(path)?;
     let mut taken = Taken { groups: 0, time: Duration::ZERO, latency: latencies() };
     let (mut at, mut ahead) = (0, 0);
     while taken.time < groups.time {
-        if at + group.len() as u64 > FILE_BYTES_MAX {
+        if at + bytes as u64 > FILE_BYTES_MAX {
             file.set_len(0)?;
             file.sync_all()?;
             (at, ahead) = (0, 0);
         }
-        if groups.mode == Mode::Zeros && at + group.len() as u64 > ahead {
-            ahead = write_zeros(&file, ahead)?;
-        }
+        let end = at + bytes as u64;
+        let write = match groups.mode {
+            Mode::Zeros if end > ahead => {
+                ahead = write_zeros(&file, ahead)?;
+                &group[..]
+            }
+            Mode::Ahead if end > ahead => {
+                ahead = end + AHEAD_BYTES;
+                &group[..]
+            }
+            Mode::Grow | Mode::Zeros | Mode::Ahead => &group[..bytes],
+        };
         let begun = Instant::now();
-        file.write_all_at(&group, at)?;
+        file.write_all_at(write, at)?;
         file.sync_data()?;
         let time = begun.elapsed();
         taken.latency.saturating_record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         taken.time += time;
         taken.groups += 1;
-        at += group.len() as u64;
+        at = end;
     }
     Ok(taken)
 }
@@ -96,7 +113,7 @@ fn measure_in(path: &Path, groups: &Groups) -> io::Result<Taken> {
 fn write_zeros(file: &File, from: u64) -> io::Result<u64> {
     let zeros = vec![0; 1 << 20];
     let mut at = from;
-    while at < from + AHEAD_BYTES {
+    while at < from + BEFORE_BYTES {
         file.write_all_at(&zeros, at)?;
         at += zeros.len() as u64;
     }
@@ -107,7 +124,7 @@ fn write_zeros(file: &File, from: u64) -> io::Result<u64> {
 #[test]
 fn groups_are_counted_and_nothing_stays_behind() {
     let directory = tempfile::tempdir().expect("a directory");
-    for mode in [Mode::Grow, Mode::Zeros] {
+    for mode in [Mode::Grow, Mode::Zeros, Mode::Ahead] {
         let groups = Groups { object_bytes: 4096, objects: 3, time: Duration::from_millis(1), mode };
         let taken = measure(directory.path(), &groups).expect("a disk that works");
         assert!(taken.groups > 0 && taken.latency.len() == taken.groups && taken.time >= groups.time);
