@@ -1,7 +1,7 @@
 //! The least that durable writes can cost: a bare loop that appends groups to a file and syncs each.
 //!
-//! The calling thread. The same calls on the same kind of file as an append lane's, and nothing else: one `pwritev` a
-//! group, one `fdatasync`. Always: no byte is written twice in a file, as in a log.
+//! The calling thread. The same calls on the same kind of file as an append lane's, and nothing else: one write a
+//! group, one `fdatasync`. Always: groups lie one behind another, as in a log, and only zeros are written over.
 
 use crate::record::histogram::latencies;
 use crate::workload::{Key, payload};
