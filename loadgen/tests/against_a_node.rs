@@ -312,20 +312,34 @@ fn too_few_descriptors_are_told() {
     node.stop();
 }
 
-fn echo() -> (Child, String) {
+/// An echo server, which ends with its test.
+struct Echo {
+    child: Child,
+    target: String,
+}
+
+fn echo() -> Echo {
     let mut child = command(&["echo", "--listen", "127.0.0.1:0"]).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let address = line.trim().rsplit(' ').next().unwrap().to_string();
-    (child, address)
+    let target = format!("echo://{}", line.trim().rsplit(' ').next().unwrap());
+    Echo { child, target }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        // It may have been killed by then.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 #[test]
 fn a_server_that_stands_still_is_seen_by_those_who_would_have_come() {
-    let (mut server, address) = echo();
-    let stop = format!("0.2:kill -STOP {0}; sleep 0.5; kill -CONT {0}", server.id());
-    let target = format!("echo://{address}");
-    let arguments = ["get-hot", "--target", &target, "--objects", "10", "--connections", "4", "--depth", "4", "--json"];
+    let server = echo();
+    let stop = format!("0.2:kill -STOP {0}; sleep 0.5; kill -CONT {0}", server.child.id());
+    let arguments =
+        ["get-hot", "--target", &server.target, "--objects", "10", "--connections", "4", "--depth", "4", "--json"];
     let open = ["--rate", "2000", "--arrivals", "constant", "--seconds", "3", "--warm-up", "0.1", "--at", &stop];
     let ran = run(&[&arguments[..], &open].concat());
     let response = ran.requests("get").response.decode().unwrap();
@@ -333,18 +347,15 @@ fn a_server_that_stands_still_is_seen_by_those_who_would_have_come() {
     assert!(response.value_at_quantile(0.999) > 300_000_000, "{} ns", response.value_at_quantile(0.999));
     let service = ran.requests("get").service.decode().unwrap();
     assert!(service.value_at_quantile(0.5) < response.max(), "{}", ran.told);
-    server.kill().unwrap();
-    server.wait().unwrap();
 }
 
 #[test]
 fn a_run_that_loses_its_server_tells_what_it_had() {
-    let (mut server, address) = echo();
-    let target = format!("echo://{address}");
-    let kill = format!("0.5:kill -KILL {}", server.id());
+    let server = echo();
+    let kill = format!("0.5:kill -KILL {}", server.child.id());
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("run.json").display().to_string();
-    let arguments = ["get-hot", "--target", &target, "--objects", "10", "--connections", "4", "--patience", "1"];
+    let arguments = ["get-hot", "--target", &server.target, "--objects", "10", "--connections", "4", "--patience", "1"];
     let ran =
         run(&[&arguments[..], &["--seconds", "30", "--warm-up", "0.1", "--at", &kill, "--json", "--out", &out]]
             .concat());
@@ -354,7 +365,6 @@ fn a_run_that_loses_its_server_tells_what_it_had() {
     assert!(get.ok > 0 && get.lost <= 4, "{} and {}", get.ok, get.lost);
     let record = file::read(Path::new(&out)).unwrap();
     assert!(record.events.iter().any(|event| event.what.contains("connection lost")), "{:?}", record.events);
-    server.wait().unwrap();
 }
 
 /// Answers each GET of HTTP by an empty object and the end of the connection, which it announces in the head; takes each PUT.
@@ -427,23 +437,20 @@ fn a_server_that_never_answers_ends_a_run_without_a_time() {
 
 #[test]
 fn what_runs_beside_a_load_ends_with_it() {
-    let (mut server, address) = echo();
-    let target = format!("echo://{address}");
+    let server = echo();
     let arguments = ["get-hot", "--count", "100", "--objects", "5", "--connections", "2", "--background", "get=1"];
-    let ran = run(&[&arguments[..], &["--json", "--target", &target]].concat());
+    let ran = run(&[&arguments[..], &["--json", "--target", &server.target]].concat());
     assert_eq!((ran.code % 4, ran.requests("get").ok), (0, 100), "{}", ran.told);
-    server.kill().unwrap();
-    server.wait().unwrap();
 }
 
 #[test]
 fn answers_that_come_after_the_end_are_in_the_latency() {
-    let (mut server, address) = echo();
-    let (target, id) = (format!("echo://{address}"), server.id());
+    let server = echo();
+    let id = server.child.id();
     // It stands still at the end of measuring, and goes on when the run waits for what is open.
     let stop = format!("1.5:kill -STOP {id}; sleep 3; kill -CONT {id}");
     let arguments =
-        ["get-hot", "--target", &target, "--objects", "10", "--connections", "4", "--json", "--patience", "60"];
+        ["get-hot", "--target", &server.target, "--objects", "10", "--connections", "4", "--json", "--patience", "60"];
     let open = ["--rate", "500", "--arrivals", "constant", "--seconds", "3", "--warm-up", "0.1", "--at", &stop];
     let ran = run(&[&arguments[..], &open, &["--outstanding", "256"]].concat());
     let get = ran.requests("get");
@@ -452,49 +459,40 @@ fn answers_that_come_after_the_end_are_in_the_latency() {
     assert!(get.shed > 0 && get.lost == 0, "{} and {}", get.shed, get.lost);
     let record = ran.record.unwrap();
     assert!(!record.is_valid_for("latency"), "{:?}", record.doubts);
-    server.kill().unwrap();
-    server.wait().unwrap();
 }
 
 #[test]
 fn an_interrupted_run_tells_what_it_had() {
-    let (mut server, address) = echo();
-    let target = format!("echo://{address}");
-    let arguments = ["get-hot", "--target", &target, "--objects", "10", "--connections", "4", "--seconds", "600"];
+    let server = echo();
+    let arguments =
+        ["get-hot", "--target", &server.target, "--objects", "10", "--connections", "4", "--seconds", "600"];
     // It asks for its end itself: the parent of a command is the program.
     let ran = run(&[&arguments[..], &["--warm-up", "0.1", "--json", "--at", "0.1:kill -INT $PPID"]].concat());
     assert_eq!(ran.code, 1, "{}", ran.told);
     assert!(ran.told.contains("interrupted"), "{}", ran.told);
     let get = ran.requests("get");
     assert!(get.ok > 0 && get.lost == 0, "{} and {}", get.ok, get.lost);
-    server.kill().unwrap();
-    server.wait().unwrap();
 }
 
 #[test]
 fn figures_are_told_though_nothing_can_be_written() {
-    let (mut server, address) = echo();
+    let server = echo();
     let place = tempfile::tempdir().unwrap();
     let html = place.path().join("run.html");
-    let target = format!("echo://{address}");
-    let arguments = ["get-hot", "--target", &target, "--objects", "5", "--connections", "2", "--count", "50", "--json"];
+    let arguments =
+        ["get-hot", "--target", &server.target, "--objects", "5", "--connections", "2", "--count", "50", "--json"];
     let out = ["--out", "/nowhere/run.json", "--html", html.to_str().unwrap()];
     let ran = run(&[&arguments[..], &out].concat());
     assert_eq!((ran.code, ran.requests("get").ok), (1, 50), "{}", ran.told);
     assert!(ran.told.contains("/nowhere/run.json: not written") && html.exists(), "{}", ran.told);
-    server.kill().unwrap();
-    server.wait().unwrap();
 }
 
 #[test]
 fn a_run_that_measured_nothing_failed() {
-    let (mut server, address) = echo();
-    let target = format!("echo://{address}");
+    let server = echo();
     let arguments = ["get-hot", "--keys", "once", "--objects", "5", "--warm-up", "9", "--seconds", "9", "--json"];
-    let ran = run(&[&arguments[..], &["--target", &target, "--connections", "2"]].concat());
+    let ran = run(&[&arguments[..], &["--target", &server.target, "--connections", "2"]].concat());
     assert_eq!(ran.code, 1, "{}", ran.told);
     let doubts = ran.record.unwrap().doubts;
     assert!(doubts.iter().any(|doubt| doubt.detail.contains("before its warm-up")), "{doubts:?}");
-    server.kill().unwrap();
-    server.wait().unwrap();
 }

@@ -260,19 +260,24 @@ mod tests {
         Tick { at: Duration::from_secs(second), streams: vec![tallies], ready: 4, ..Tick::default() }
     }
 
-    #[test]
-    fn each_second_counts_where_it_belongs() {
-        let (mut own, mut progress) = (Meter::own().unwrap(), Progress::new(true));
-        let watching = Watching {
+    /// A round of so many seconds, after one of warm-up.
+    fn watching<'a>(seconds: Duration, own: &'a mut Meter, progress: &'a mut Progress) -> Watching<'a> {
+        Watching {
             names: vec![String::new()],
-            seconds: Some(Duration::from_secs(2)),
+            seconds: Some(seconds),
             warm_up: WarmUp::For(Duration::from_secs(1)),
             hooks: Hooks::new(&[]),
             server: None,
-            own: &mut own,
-            progress: &mut progress,
+            own,
+            progress,
             interrupt: Interrupt::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn each_second_counts_where_it_belongs() {
+        let (mut own, mut progress) = (Meter::own().unwrap(), Progress::new(true));
+        let watching = watching(Duration::from_secs(2), &mut own, &mut progress);
         let (mut seen, control) = (Seen::new(watching), Control::default());
         // The warm-up: nothing of it counts, but what was wrong.
         let mut first = tick(1, |tally| (tally.ok, tally.wrong, tally.lost) = (100, 1, 1));
@@ -301,16 +306,7 @@ mod tests {
     #[test]
     fn a_run_that_ends_before_its_time_has_all_that_it_saw() {
         let (mut own, mut progress) = (Meter::own().unwrap(), Progress::new(true));
-        let watching = Watching {
-            names: vec![String::new()],
-            seconds: Some(Duration::from_secs(60)),
-            warm_up: WarmUp::For(Duration::from_secs(1)),
-            hooks: Hooks::new(&[]),
-            server: None,
-            own: &mut own,
-            progress: &mut progress,
-            interrupt: Interrupt::default(),
-        };
+        let watching = watching(Duration::from_secs(60), &mut own, &mut progress);
         let (mut seen, control) = (Seen::new(watching), Control::default());
         seen.tick(&tick(1, |tally| tally.ok = 1), &control);
         seen.tick(&Tick { is_last: true, ..tick(2, |tally| (tally.ok, tally.lost) = (10, 4)) }, &control);

@@ -69,7 +69,7 @@ impl Worker {
     }
 
     /// Whether a request can be begun on a connection.
-    pub(super) fn has_room(&self, number: usize) -> bool {
+    fn has_room(&self, number: usize) -> bool {
         let connection = &self.connections[number];
         match connection.state {
             // A server may have said that it closes.
@@ -89,7 +89,7 @@ impl Worker {
     }
 
     /// Begins a request on a connection that has room for it; whether there was one.
-    pub(super) fn begin(&mut self, number: usize, now: Duration) -> bool {
+    fn begin(&mut self, number: usize, now: Duration) -> bool {
         if self.stream.count.is_some_and(|count| self.begun >= self.share.of(count)) {
             self.has_more = false;
             return false;
